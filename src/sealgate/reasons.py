@@ -24,6 +24,7 @@ class Reason(StrEnum):
     EVIDENCE_TOO_LARGE = "EvidenceTooLarge"
     EXPIRED = "Expired"
     REVOKED = "Revoked"
+    REVOCATION_UNKNOWN = "RevocationUnknown"
     ROLLBACK = "Rollback"
     UNSUPPORTED_IMAGE = "UnsupportedImage"
     # Unavailable: no finding could be made.

@@ -55,6 +55,22 @@ FORMATS: dict[str, dict[str, Any]] = {
         "keys": [{"id": "kms-key-id", "pem": PEM, "algorithm": "RSA_PSS_SHA_256"}, {"pgp": PGP}],
         "credentialsSecret": {"name": "grafeas"},
     },
+    "notation": {
+        "trustStores": {
+            "ca": [{"pem": CERTIFICATE}, {"secretRef": {"name": "notation", "key": "ca.pem"}}],
+            "signingAuthority": [{"pem": CERTIFICATE}],
+            "tsa": [{"pem": CERTIFICATE}],
+        },
+        "trustedIdentities": ["x509.subject: C=US, ST=WA, O=acme"],
+        "verifyTimestamp": "AfterCertExpiry",
+        "annotations": {"env": "prod"},
+        "acceptExpired": True,
+        "revocation": {
+            "hosts": ["ocsp.example.org", "crl.example.org:8080"],
+            "lists": [{"pem": PEM.replace("PUBLIC KEY", "X509 CRL")}],
+            "acceptUnknown": True,
+        },
+    },
     "oracle": {
         "region": "us-phoenix-1",
         "endpoint": "https://artifacts.example.org",
@@ -310,6 +326,23 @@ WRONG = (
     ),
     Wrong("role that is none", "spec.notary.roles.0.name", "releases", "should match", "notary"),
     Wrong("role without keys", "spec.notary.roles.0.keys", [], "should have at least 1 items", "notary"),
+    Wrong(
+        "no CA of signers", "spec.notation.trustStores", {"tsa": [{"pem": CERTIFICATE}]}, "a CA of signers", "notation"
+    ),
+    Wrong("no identities", "spec.notation.trustedIdentities", ..., "Required value", "notation"),
+    Wrong("identity of another kind", "spec.notation.trustedIdentities", ["acme"], "should match", "notation"),
+    Wrong(
+        "any identity beside others",
+        "spec.notation.trustedIdentities",
+        ["*", "x509.subject: C=US, ST=WA, O=acme"],
+        "write it alone, or remove it",
+        "notation",
+    ),
+    Wrong(
+        "two sources of a CA", "spec.notation.trustStores.ca.1.pem", CERTIFICATE, "set exactly one source", "notation"
+    ),
+    Wrong("host with a path", "spec.notation.revocation.hosts", ["crl.example.org/"], "should match", "notation"),
+    Wrong("level that skips", "spec.notation.verifyTimestamp", "Never", "supported values", "notation"),
     Wrong("no server and no adapter", "spec.grafeas.server", ..., "set exactly one of server and acr", "grafeas"),
     Wrong(
         "server and adapter",

@@ -54,6 +54,7 @@ def test_key_entries_omit_keys_that_no_resolver_reads() -> None:
     assert fields == {
         "simpleSigning": [],
         "notary": [],
+        "notation": [],
         "grafeas": ["grafeas.keys[0]"],
         "oracle": ["oracle.trustedKeys[0]", "oracle.trustedKeys[1]"],
     }

@@ -187,7 +187,7 @@ INPUT = SignerInput("toy", (), lambda key, values: ToySigner(open_signing_key(ke
         ],
         "src/sealgate/cli/inputs/signers/formats.py": [
             (
-                "from sealgate.cli.inputs.signers import cosign, grafeas, notary, oracle, simple_signing",
+                "from sealgate.cli.inputs.signers import cosign, grafeas, notary, notation, oracle, simple_signing",
                 "from sealgate.cli.inputs.signers import toy",
             ),
             ("    oracle.INPUT,", "    toy.INPUT,"),

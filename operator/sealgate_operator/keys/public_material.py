@@ -1,8 +1,8 @@
 """Public keys from Secrets: the only content of a Secret that may be copied to a status, which many users can read.
 
 The author of an `Authenticator` chooses which Secret of sealgate's namespace it names. So nothing of a Secret is
-copied, not even into a message, except what has been parsed as a public key, a certificate or an OpenPGP certificate;
-and of these only the parsed parts, not the text around them.
+copied, not even into a message, except what has been parsed as a public key, a certificate, an OpenPGP certificate or a
+list of revoked certificates; and of these only the parsed parts, not the text around them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sealgate.keys.spki import read_certificate_key
 MAX_TEXT = 65536
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,60})-----")
-_BLOCK = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[A-Za-z0-9+/=\s]*-----END \1-----")
+_BLOCK = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY|X509 CRL)-----[A-Za-z0-9+/=\s]*-----END \1-----")
 _PACKET_MARK = 0x80
 _LINE = 64
 
@@ -62,7 +62,7 @@ def read_key(raw: bytes, algorithm: str | None, distinguishing_id: str | None = 
 
 
 def read_public(raw: bytes) -> PublicMaterial:
-    """Return OpenPGP certificates, X.509 certificates or public keys out of bytes that may hold anything.
+    """Return OpenPGP or X.509 certificates, public keys or revocation lists out of bytes that may hold anything.
 
     Raises:
         InvalidKeyError: they hold none, or something secret, or too much.
@@ -75,10 +75,10 @@ def read_public(raw: bytes) -> PublicMaterial:
     labels = {label.decode() for label in _LABEL.findall(raw)}
     if "PGP PUBLIC KEY BLOCK" in labels or (raw and raw[0] & _PACKET_MARK):
         return _bounded(_openpgp(raw))
-    if labels and labels <= {"CERTIFICATE", "PUBLIC KEY"}:
+    if labels and labels <= {"CERTIFICATE", "PUBLIC KEY", "X509 CRL"}:
         return _bounded(_pem(raw))
     raise InvalidKeyError(
-        "it holds neither OpenPGP public keys nor certificates nor public keys in PEM; write what "
+        "it holds neither OpenPGP public keys, nor certificates, revocation lists or public keys in PEM; write what "
         "`gpg --armor --export` prints, or PEM"
     )
 
@@ -107,12 +107,21 @@ def _pem(raw: bytes) -> PublicMaterial:
 def _pem_block(block: bytes, label: str) -> PublicMaterial:
     if label == "PUBLIC KEY":
         return read_key(block, None)
+    if label == "X509 CRL":
+        return _revocation_list(block)
     try:
         certificate = x509.load_pem_x509_certificate(block)
         read_certificate_key(certificate)
         return PublicMaterial(certificate.public_bytes(Encoding.PEM).decode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidKeyError("it holds a certificate that cannot be read; copy the whole of it again") from error
+
+
+def _revocation_list(block: bytes) -> PublicMaterial:
+    try:
+        return PublicMaterial(x509.load_pem_x509_crl(block).public_bytes(Encoding.PEM).decode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InvalidKeyError("it holds a revocation list that cannot be read; copy the whole of it again") from error
 
 
 def _bounded(material: PublicMaterial) -> PublicMaterial:

@@ -9,6 +9,7 @@ from sealgate.formats.cosign import verify as cosign
 from sealgate.formats.grafeas import verify as grafeas
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.notary import verify as notary
+from sealgate.formats.notation import verify as notation
 from sealgate.formats.oracle import verify as oracle
 from sealgate.formats.simple_signing import verify as simple_signing
 from sealgate.keys.resolvers import UsableKeys
@@ -25,6 +26,7 @@ FORMATS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
     "simple_signing": simple_signing.build,
     "notary": notary.build,
+    "notation": notation.build,
     "grafeas": grafeas.build,
     "oracle": oracle.build,
 }

@@ -35,6 +35,7 @@ _PRECEDENCE = (
     Reason.REPOSITORY_MISMATCH,
     Reason.DIGEST_MISMATCH,
     Reason.REVOKED,
+    Reason.REVOCATION_UNKNOWN,
     Reason.EXPIRED,
     Reason.INVALID_SIGNATURE,
     Reason.UNKNOWN_KEY,

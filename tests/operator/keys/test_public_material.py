@@ -15,7 +15,9 @@ from sealgate_operator.keys.public_material import MAX_TEXT, read_key, read_publ
 from tests.operator.objects import fingerprint_of, pem
 from tests.support.builders.key_encodings import explicit_p256
 from tests.support.examples import examples
+from tests.support.signers.notation import NOW, Authority
 from tests.support.signers.simple_signing import armored_key
+from tests.support.simulators.revocation import RevocationSimulator
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -35,6 +37,15 @@ def test_text_between_pem_blocks_is_dropped() -> None:
     found = read_public(f"a secret word\n{first}another\n{pem('one')}".encode())
     assert found.text == first + pem("one")
     assert found.fingerprint is None
+
+
+def test_revocation_list_is_public() -> None:
+    served = RevocationSimulator(Authority("root"), NOW)
+    with served:
+        text = served.list().decode()
+    assert read_public(f"a secret word\n{text}".encode()).text == text
+    with pytest.raises(InvalidKeyError, match="revocation list"):
+        read_public(b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
 
 
 def test_two_openpgp_certificates_have_no_fingerprint_of_their_own() -> None:

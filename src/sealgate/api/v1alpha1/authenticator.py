@@ -10,6 +10,7 @@ from sealgate.api.v1alpha1.cosign import CosignSpec
 from sealgate.api.v1alpha1.grafeas import GrafeasSpec
 from sealgate.api.v1alpha1.model import FormatSpec, Metadata, Model, exactly_one
 from sealgate.api.v1alpha1.notary import NotarySpec
+from sealgate.api.v1alpha1.notation import NotationSpec
 from sealgate.api.v1alpha1.oracle import OracleSpec
 from sealgate.api.v1alpha1.simple_signing import SimpleSigningSpec
 
@@ -23,6 +24,9 @@ class AuthenticatorSpec(Model):
     )
     notary: NotarySpec | None = Field(
         default=None, description="Signed tags in Notary v1: Docker Content Trust, DTR and UCP."
+    )
+    notation: NotationSpec | None = Field(
+        default=None, description="Signatures of the Notary Project: Notation, AWS Signer, Azure Key Vault."
     )
     grafeas: GrafeasSpec | None = Field(
         default=None, description="Attestations in Grafeas: kritis, and Alibaba Cloud's kritis-validation-hook."

@@ -7,28 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealgate.cli.inputs.signers.interface import SignerInput
+from sealgate.cli.inputs.signers.shared import ANNOTATION
 from sealgate.cli.inputs.signing_keys import COSIGN_PASSWORD, open_signing_key
 from sealgate.formats.cosign.sign import CosignSigner, Storage
-from sealgate.messages import quote
 from sealgate.references import parse_repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.cli.inputs.signing_keys import KeyOptions
-
-
-def _annotations(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    for key, separator, _value in pairs:
-        if not key or not separator:
-            raise click.BadParameter(f"{quote(key)} must have the form KEY=VALUE")
-    annotations = {key: value for key, _separator, value in pairs}
-    if len(annotations) < len(pairs):
-        keys = [key for key, _separator, _value in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise click.BadParameter(f"{quote(twice)} is given more than once; a signature has one value for each key")
-    return annotations
 
 
 _STORAGE = click.Option(
@@ -40,13 +27,6 @@ _STORAGE = click.Option(
     "other machines that sign the same image at the same moment may drop each other's signature, which is then added "
     "again if it happens within seconds. referrers: a manifest of its own (OCI 1.1). bundle: the same with a sigstore "
     "bundle, as cosign 3 writes it. In a registry with the referrers API, no writer can drop those.",
-)
-_ANNOTATION = click.Option(
-    ["--annotation", "annotations"],
-    callback=_annotations,
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="cosign: annotation to sign with the image. Repeatable.",
 )
 _REPOSITORY = click.Option(
     ["--signature-repository"],
@@ -71,4 +51,4 @@ def _named_hosts(values: Mapping[str, Any]) -> frozenset[str]:
     return frozenset() if repository is None else frozenset({parse_repository(repository).registry})
 
 
-INPUT = SignerInput("cosign", (_STORAGE, _ANNOTATION, _REPOSITORY), _build, _named_hosts)
+INPUT = SignerInput("cosign", (_STORAGE, ANNOTATION, _REPOSITORY), _build, _named_hosts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from sealgate.cli.inputs.signers import cosign, grafeas, notary, oracle, simple_signing
+from sealgate.cli.inputs.signers import cosign, grafeas, notary, notation, oracle, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ FORMATS: tuple[SignerInput, ...] = (
     cosign.INPUT,
     simple_signing.INPUT,
     notary.INPUT,
+    notation.INPUT,
     grafeas.INPUT,
     oracle.INPUT,
 )

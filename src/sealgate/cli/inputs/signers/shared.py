@@ -12,6 +12,28 @@ from sealgate.messages import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
+def _annotations(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for key, separator, _value in pairs:
+        if not key or not separator:
+            raise click.BadParameter(f"{quote(key)} must have the form KEY=VALUE")
+    annotations = {key: value for key, _separator, value in pairs}
+    if len(annotations) < len(pairs):
+        keys = [key for key, _separator, _value in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise click.BadParameter(f"{quote(twice)} is given more than once; a signature has one value for each key")
+    return annotations
+
+
+#: Metadata that is signed with the image, as a mapping.
+ANNOTATION = click.Option(
+    ["--annotation", "annotations"],
+    callback=_annotations,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="cosign, notation: annotation to sign with the image. Repeatable.",
+)
 SERVER = click.Option(
     ["--server"],
     metavar="URL",

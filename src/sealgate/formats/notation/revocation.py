@@ -1,0 +1,169 @@
+"""Whether a certificate of a chain is revoked ("Certificate Revocation Evaluation").
+
+The addresses of revocation lists and OCSP responders are in certificates, so signers choose them. Only those on hosts
+that the policy names are requested, and only after the signature, the trust store and the identity were checked.
+
+The offline rule: without such hosts nothing is requested. Lists that the policy has decide then; a certificate that
+names where its status can be asked for, and whose status is not known from there, refuses the signature, unless the
+policy accepts that (`acceptUnknown`). A certificate that names nothing, and whose issuer has no list in the policy,
+cannot be revoked. What is revoked is refused always, whenever the signature was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sealgate.errors import DeadlineError, UnavailableError, VerificationError
+from sealgate.formats.notation import crl, ocsp
+from sealgate.formats.notation.certificates import UNREADABLE, name_of
+from sealgate.formats.notation.crl import RevocationList, UnknownStatusError
+from sealgate.http.interface import MAX_RESPONSE_BYTES
+from sealgate.http.urls import parse_url
+from sealgate.messages import quote
+from sealgate.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cryptography import x509
+
+    from sealgate.formats.interface import Sources
+
+#: Addresses of one kind that are asked about one certificate, at most.
+MAX_ADDRESSES = 3
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationRules:
+    """What a policy says about revocation.
+
+    Attributes:
+        lists: revocation lists at hand.
+        hosts: `host[:port]` of responders and lists that may be asked; nothing else is.
+        accept_unknown: whether a certificate counts whose status is not known.
+    """
+
+    lists: tuple[RevocationList, ...]
+    hosts: frozenset[str]
+    accept_unknown: bool
+
+    def check(self, chain: Sequence[x509.Certificate], sources: Sources) -> None:
+        """Check every certificate of a chain but its root, the root's side first.
+
+        Args:
+            chain: verified, the signer's certificate first.
+            sources: the clock, and how hosts are asked.
+
+        Raises:
+            VerificationError: a certificate is revoked, or its status is not known and that is not accepted.
+            UnavailableError: a status is not known, and a host that the policy names could not be asked.
+        """
+        for certificate, issuer in reversed(list(pairwise(chain))):
+            try:
+                _Inquiry(self, certificate, issuer, sources).run()
+            except UnknownStatusError as error:
+                if not self.accept_unknown:
+                    msg = (
+                        f"whether {name_of(certificate)} is revoked is not known: {error}; name the host in "
+                        "revocation.hosts, or give the list in revocation.lists"
+                    )
+                    raise VerificationError(msg, reason=Reason.REVOCATION_UNKNOWN) from error
+            except DeadlineError:
+                raise
+            except UnavailableError:
+                if not self.accept_unknown:
+                    raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """The status of one certificate."""
+
+    rules: RevocationRules
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+    sources: Sources
+
+    def run(self) -> None:
+        try:
+            attempts = list(self._attempts())
+            named = bool(ocsp.responders(self.certificate)) or crl.names_lists(self.certificate)
+        except UNREADABLE as error:
+            raise UnknownStatusError("where its status can be asked for cannot be read") from error
+        unknown: UnknownStatusError | None = None
+        unavailable: UnavailableError | None = None
+        for attempt in attempts:
+            try:
+                attempt()
+            except UnknownStatusError as error:
+                unknown = error
+            except DeadlineError:
+                raise
+            except UnavailableError as error:
+                unavailable = error
+            else:
+                return
+        if unavailable is not None:
+            raise unavailable
+        if unknown is not None:
+            raise unknown
+        if named:
+            raise UnknownStatusError("it names where to ask, and that is on no host that the policy names")
+
+    def _attempts(self) -> Iterator[Callable[[], None]]:
+        """Yield the ways to find the status: lists at hand, then OCSP, then lists elsewhere."""
+        known = [each for each in self.rules.lists if each.is_for(self.issuer)]
+        if known:
+            yield partial(self._check_known, known)
+        for url in self._allowed(ocsp.responders(self.certificate)):
+            yield partial(self._ask_responder, url)
+        for url in self._allowed(crl.distribution_points(self.certificate)):
+            yield partial(self._ask_list, url)
+
+    def _check_known(self, lists: Sequence[RevocationList]) -> None:
+        """Check lists of one issuer: one that revokes counts, however many others do not."""
+        unknown: list[UnknownStatusError] = []
+        for known in lists:
+            try:
+                known.check(self.certificate, self.sources.clock.now())
+            except UnknownStatusError as error:
+                unknown.append(error)
+        if len(unknown) == len(lists):
+            raise unknown[-1]
+
+    def _allowed(self, urls: Sequence[str]) -> list[str]:
+        return [url for url in urls if _host_of(url) in self.rules.hosts][:MAX_ADDRESSES]
+
+    def _ask_responder(self, url: str) -> None:
+        request = ocsp.build_request(self.certificate, self.issuer)
+        data = self._fetch("POST", url, request, ocsp.MAX_RESPONSE_BYTES)
+        ocsp.check_response(data, self.certificate, self.issuer, self.sources.clock.now())
+
+    def _ask_list(self, url: str) -> None:
+        found = crl.read_list(self._fetch("GET", url, None, MAX_RESPONSE_BYTES))
+        if not found.is_for(self.issuer):
+            raise UnknownStatusError("the revocation list at its address is not by its issuer")
+        found.check(self.certificate, self.sources.clock.now())
+
+    def _fetch(self, method: str, url: str, body: bytes | None, limit: int) -> bytes:
+        self.sources.deadline.check("asking whether a certificate is revoked")
+        headers = {} if body is None else {"Content-Type": ocsp.REQUEST_TYPE}
+        try:
+            response = self.sources.services.request(method, url, headers=headers, body=body, limit=limit)
+        except VerificationError as error:
+            raise UnknownStatusError(error.message) from error
+        if response.status != _OK:
+            raise UnavailableError(f"{quote(url, 200)} is answered with status {response.status}")
+        return response.body
+
+
+def _host_of(url: str) -> str:
+    """Return the `host[:port]` of an address; empty for one that is never asked."""
+    try:
+        return parse_url(url).origin.authority
+    except UnavailableError:
+        return ""

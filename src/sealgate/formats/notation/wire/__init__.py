@@ -1,0 +1,1 @@
+"""What Notation signs and stores: the payload, and its two kinds of envelopes."""

@@ -1,0 +1,143 @@
+"""Attacks on signatures of the Notary Project, by a writer of the repository, a CA's customer, or the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.formats.notation.wire.envelope import COSE_TYPE, JWS_TYPE
+from sealgate.parsing import cbor
+from sealgate.reasons import Reason
+from tests.support.environments.notation import REPOSITORY, NotationEnvironment
+from tests.support.signers.notation import NOW, Authority, Certificate, name_of, new_key, payload_for
+from tests.support.simulators.revocation import RevocationSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def environment() -> Iterator[NotationEnvironment]:
+    with NotationEnvironment() as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", [JWS_TYPE, COSE_TYPE])
+def test_attack_148_signature_of_another_image(environment: NotationEnvironment, kind: str) -> None:
+    """A true envelope is stored beside another image, with the subject of its manifest rewritten (CVE-2023-33959)."""
+    other = environment.registry.push_image(REPOSITORY, "v2")
+    body = environment.registry.manifest(REPOSITORY, other)[1]
+    environment.push(environment.envelope(payload=payload_for(body, other)), kind)
+    environment.refused(Reason.DIGEST_MISMATCH)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "PS256", "ES384"])
+def test_attack_149_algorithm_chosen_by_the_envelope(environment: NotationEnvironment, algorithm: str) -> None:
+    environment.push(environment.envelope(attributes={"alg": algorithm}))
+    environment.refused(Reason.INVALID_SIGNATURE)
+
+
+def test_attack_149_envelope_with_two_readings(environment: NotationEnvironment) -> None:
+    """One parser takes the first of two members, another one the last."""
+    envelope = environment.envelope().jws()
+    environment.push(envelope.replace(b'"payload":', b'"payload":"e30","payload":', 1))
+    protected = cbor.encode({2: ["a"]})
+    doubled = bytes([protected[0] + 1]) + protected[1:] + protected[1:]
+    environment.push(cbor.encode(cbor.Tagged(18, [doubled, {}, b"{}", b""])), COSE_TYPE)
+    refusal = environment.refused(Reason.MALFORMED_EVIDENCE)
+    assert {seen.reason for seen in refusal.signatures} == {Reason.MALFORMED_EVIDENCE}
+
+
+def test_attack_150_chain_that_only_looks_trusted(environment: NotationEnvironment) -> None:
+    """The names of the trusted CA and of its signer; the trusted root appended; another customer of the same CA."""
+    fake = Authority("root")
+    key, chain = fake.issue()
+    environment.push(environment.envelope(key=key, chain=chain))
+    environment.refused(Reason.UNKNOWN_KEY)
+    environment.push(environment.envelope(key=key, chain=(chain[0], environment.authority.certificate)))
+    environment.refused(Reason.INVALID_SIGNATURE)
+    key, chain = environment.authority.issue(subject={"C": "US", "ST": "WA", "O": "acme ", "CN": "release"})
+    environment.push(environment.envelope(key=key, chain=chain))
+    environment.refused(Reason.IDENTITY_MISMATCH)
+
+
+def test_attack_150_signer_that_plays_a_ca(environment: NotationEnvironment) -> None:
+    key = new_key()
+    forged = Certificate({"C": "US", "ST": "WA", "O": "acme"}, key).signed_by(
+        name_of({"C": "US", "ST": "WA", "O": "acme", "CN": "release"}), environment.key
+    )
+    environment.push(environment.envelope(key=key, chain=(forged, *environment.chain)))
+    environment.refused(Reason.INVALID_SIGNATURE, trustedIdentities=["*"])
+
+
+def test_attack_151_critical_attribute_that_is_ignored(environment: NotationEnvironment) -> None:
+    """The signer asks that a plugin decides; a verifier without it would leave the decision out."""
+    name = "io.cncf.notary.verificationPlugin"
+    critical = ["io.cncf.notary.signingScheme", name]
+    environment.push(environment.envelope(attributes={"crit": critical, name: "com.example.plugin"}))
+    assert name in environment.refused(Reason.MALFORMED_EVIDENCE).message
+
+
+@pytest.fixture
+def revocable() -> Iterator[tuple[NotationEnvironment, RevocationSimulator]]:
+    authority = Authority("root")
+    with RevocationSimulator(authority, NOW) as server, NotationEnvironment(server) as made:
+        made.authority = authority
+        made.key, made.chain = authority.issue(more=server.names())
+        made.push()
+        yield made, server
+
+
+def test_attack_152_revoked_signer(revocable: tuple[NotationEnvironment, RevocationSimulator]) -> None:
+    """Revoked, with the CA's answers blocked, delayed beyond their end, or swapped (CVE-2024-56138)."""
+    environment, server = revocable
+    asked: dict[str, Any] = {"hosts": [server.host]}
+    old = server.ocsp_response(environment.chain[0].serial_number)
+    server.revoked.add(environment.chain[0].serial_number)
+    environment.refused(Reason.REVOKED, revocation=asked)
+    server.faults.status("/ocsp", 503)
+    environment.refused(Reason.REVOKED, revocation=asked)
+    server.faults.status("/root.crl", 503)
+    environment.unavailable(revocation=asked)
+    server.faults.clear()
+    server.faults.answer("/ocsp", 200, {}, old)
+    server.faults.answer("/root.crl", 200, {}, b"")
+    environment.clock.advance(2 * 86400)
+    environment.refused(Reason.REVOCATION_UNKNOWN, revocation=asked)
+
+
+def test_attack_153_addresses_in_certificates(revocable: tuple[NotationEnvironment, RevocationSimulator]) -> None:
+    """A signer has the webhook ask a server of its choice; also with settings that let that server be asked."""
+    environment, server = revocable
+    for hosts in ([], ["127.0.0.1"], [f"1{server.host}"], [f"{server.host[:-1]}"]):
+        environment.refused(Reason.REVOCATION_UNKNOWN, revocation={"hosts": hosts})
+    environment.verify(revocation={"acceptUnknown": True})
+    assert not server.requests
+
+
+def test_attack_153_nothing_is_asked_for_strangers(
+    revocable: tuple[NotationEnvironment, RevocationSimulator],
+) -> None:
+    environment, server = revocable
+    asked = {"hosts": [server.host]}
+    other = {"ca": [{"pem": Authority("other").pem}]}
+    environment.refused(Reason.UNKNOWN_KEY, revocation=asked, trustStores=other)
+    environment.refused(Reason.IDENTITY_MISMATCH, revocation=asked, trustedIdentities=["x509.subject: C=A, ST=B, O=C"])
+    assert not server.requests
+
+
+def test_attack_154_flood_of_signatures(environment: NotationEnvironment) -> None:
+    """More signatures than are verified (CVE-2023-33958), huge ones, and chains without end (CVE-2023-25656)."""
+    environment.push(b"{" + b" " * (1 << 20) + b"}")
+    environment.refused(Reason.EVIDENCE_TOO_LARGE)
+    root = environment.authority.certificate.public_bytes(Encoding.DER)
+    environment.push(cbor.encode(cbor.Tagged(18, [b"\xa0", {33: [root] * 5000}, b"", b""])), COSE_TYPE)
+    environment.push(b"\xd2\x84\x9b\x00\xff\xff\xff\xff\xff\xff\xff", COSE_TYPE)
+    for number in range(MAX_SIGNATURES):
+        environment.push(b"{%d}" % number)
+    asked = len(environment.registry.requests)
+    environment.refused(Reason.EVIDENCE_TOO_LARGE)
+    assert len(environment.registry.requests) - asked == 1

@@ -65,7 +65,7 @@ def test_image_is_signed_and_verifies(registry: RegistrySimulator, files: Path, 
         ((), "--certificate-chain is missing"),
         (("--certificate-chain", "root.pem"), "not of the key"),
         (("--certificate-chain", "key.pem"), "does not hold certificates"),
-        (("--certificate-chain", "chain.pem", "--algorithm", "ECDSA_SHA_256"), "leave --algorithm out"),
+        (("--certificate-chain", "chain.pem", "--algorithm", "ECDSA_SHA_256"), "leave it out"),
         (("--certificate-chain", "chain.pem", "--storage", "tag"), "belongs to --format"),
     ],
 )

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import InvalidKeyError, SealgateError, SigningError, UnavailableError
 from sealgate.formats.cosign.sign import CosignSigner, Storage
+from sealgate.formats.notation.sign import EnvelopeType, NotationSigner
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
 from sealgate.signing.policies import FORMATS, field_problems, named_hosts, open_signer
 from tests.cli.keys import private_pem
@@ -17,6 +19,7 @@ from tests.support.builders.objects import authenticator_model
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.signing_policies import access_to, spec_model
 from tests.support.signers.notary import certified
+from tests.support.signers.notation import Authority
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 KEYS = Path(__file__).parents[1] / "data" / "openpgp_secret_keys"
 GENERATED = generate_key(KeyType.ECDSA_P256)
 PLAIN = write_private_key(GENERATED, None)
+CERTIFIED, CERTIFICATES = Authority("root").issue("P-384")
+CHAIN = "".join(each.public_bytes(Encoding.PEM).decode() for each in CERTIFICATES)
+CERTIFIED_PEM = CERTIFIED.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 NOTE = "projects/qa/notes/build"
 GRAFEAS = {"server": "https://grafeas.example.org", "note": NOTE}
 NOTARY = {"root": {"keyId": "4a" * 32}}
@@ -90,6 +96,25 @@ class TestKeysInSecrets:
         spec = spec_model(cosign=None, simpleSigning=STORE)
         signer = opened(spec, {"key.pem": (KEYS / "ed25519.asc").read_bytes()})
         assert signer.format == "simpleSigning"
+
+    def test_notation_signs_with_the_algorithm_of_its_certificate(self) -> None:
+        fields = {"certificateChain": CHAIN, "envelope": "COSE", "annotations": {"env": "prod"}}
+        signer = opened(spec_model(cosign=None, notation=fields), {"key.pem": CERTIFIED_PEM})
+        assert isinstance(signer, NotationSigner)
+        assert (signer.kind, signer.annotations) == (EnvelopeType.COSE, {"env": "prod"})
+        assert signer.key.public.algorithm == "ECDSA_SHA_384"
+
+    @pytest.mark.parametrize("chain", ["text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+    def test_chain_of_notation_must_be_certificates(self, chain: str) -> None:
+        policy = spec_model(cosign=None, notation={"certificateChain": chain})
+        assert [field for field, _ in field_problems(policy)] == ["notation.certificateChain"]
+
+    def test_chain_of_notation_must_be_that_of_the_key(self) -> None:
+        with pytest.raises(InvalidKeyError, match="not of the key"):
+            opened(
+                spec_model(cosign=None, notation={"certificateChain": CHAIN}),
+                {"key.pem": write_private_key(generate_key(KeyType.ECDSA_P384), None)},
+            )
 
     def test_folder_of_this_machine_must_be_permitted(self, tmp_path: Path) -> None:
         spec = spec_model(cosign=None, simpleSigning={"store": {"lookaside": {"url": f"file://{tmp_path}"}}})
@@ -187,6 +212,7 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("algorithm", {"simpleSigning": STORE, "algorithm": "ED25519"}),
     ("algorithm", {"notary": NOTARY, "algorithm": "ED25519"}),
     ("notary.root", {"notary": {"root": {"pem": "text"}}}),
+    ("algorithm", {"notation": {"certificateChain": CHAIN}, "algorithm": "ECDSA_SHA_512"}),
 ]
 
 
@@ -220,4 +246,4 @@ def test_signature_rules_of_alibaba_have_rsa_algorithms() -> None:
 
 
 def test_every_format_of_the_objects_has_a_signer() -> None:
-    assert set(FORMATS) == {"cosign", "simpleSigning", "notary", "grafeas", "oracle"}
+    assert set(FORMATS) == {"cosign", "simpleSigning", "notary", "notation", "grafeas", "oracle"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import SealgateError
-from sealgate.signing.signers import cosign, grafeas, notary, oracle, simple_signing
+from sealgate.signing.signers import cosign, grafeas, notary, notation, oracle, simple_signing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,7 @@ FORMATS: Mapping[str, PolicyFormat] = {
         cosign.FORMAT,
         simple_signing.FORMAT,
         notary.FORMAT,
+        notation.FORMAT,
         grafeas.FORMAT,
         oracle.FORMAT,
     )

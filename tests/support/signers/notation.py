@@ -20,13 +20,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sealgate.formats.notation.wire.envelope import ARTIFACT_TYPE, JWS_TYPE, PAYLOAD_TYPE
 from sealgate.parsing import cbor
 from sealgate.registry.interface import OCI_MANIFEST
+from tests.support.signers.cosign import descriptor
 from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sealgate.references import Digest
-    from tests.support.simulators.registry import RegistrySimulator
+    from tests.support.signers.cosign import Pusher
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -258,21 +259,31 @@ def payload_for(body: bytes, subject: str, /, **members: Any) -> bytes:
 
 
 def push_envelope(  # noqa: PLR0917 - the parts of a stored signature
-    registry: RegistrySimulator,
+    registry: Pusher,
     repository: str,
-    subject: Digest,
+    subject: str,
     envelope: bytes,
     media_type: str = JWS_TYPE,
     *,
     layers: int = 1,
     changes: Mapping[str, Any] | None = None,
 ) -> Digest:
-    """Store an envelope as a signature of an image, and return the digest of its manifest."""
+    """Store an envelope as a signature of an image, and return the digest of its manifest.
+
+    Args:
+        registry: where.
+        repository: path of the repository.
+        subject: digest of the image.
+        envelope: the envelope.
+        media_type: of the layer.
+        layers: how often it is a layer.
+        changes: members of the manifest that differ.
+    """
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": registry.descriptor(repository, b"{}", ARTIFACT_TYPE),
-        "layers": [registry.descriptor(repository, envelope, media_type)] * layers,
+        "config": descriptor(registry, repository, b"{}", ARTIFACT_TYPE),
+        "layers": [descriptor(registry, repository, envelope, media_type)] * layers,
         "subject": {"mediaType": OCI_MANIFEST, "digest": subject, "size": 10},
         **(changes or {}),
     }

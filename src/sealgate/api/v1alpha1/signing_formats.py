@@ -56,6 +56,19 @@ class NotarySigning(NotaryService, SigningFormatSpec):
     )
 
 
+class NotationSigning(SigningFormatSpec):
+    """Signatures of the Notary Project: Notation."""
+
+    certificate_chain: str = Field(
+        max_length=65536,
+        description="The certificate of the key, its issuers in order, and the root last, in PEM.",
+    )
+    envelope: Literal["JWS", "COSE"] = Field(default="JWS", description="Kind of the envelope around the signature.")
+    annotations: dict[str, str] = Field(
+        default_factory=dict, max_length=64, description="Metadata to sign with the image."
+    )
+
+
 class GrafeasSigning(SigningFormatSpec):
     """Attestations in a Grafeas server, as kritis reads them."""
 

@@ -19,13 +19,14 @@ from sealgate.api.v1alpha1.signing_formats import (
     CosignSigning,
     GrafeasSigning,
     NotarySigning,
+    NotationSigning,
     OracleSigning,
     SigningFormatSpec,
     SimpleSigning,
 )
 from sealgate.api.v1alpha1.verification_policy import ImageSelector
 
-_FORMATS = ("cosign", "simple_signing", "notary", "grafeas", "oracle")
+_FORMATS = ("cosign", "simple_signing", "notary", "notation", "grafeas", "oracle")
 
 
 class SigningKeySource(Model):
@@ -87,6 +88,7 @@ class SigningPolicySpec(Model):
         default=None, description="Sign with OpenPGP, as OpenShift, atomic, podman and skopeo verify."
     )
     notary: NotarySigning | None = Field(default=None, description="Sign tags in Notary v1.")
+    notation: NotationSigning | None = Field(default=None, description="Sign as Notation does.")
     grafeas: GrafeasSigning | None = Field(default=None, description="Store attestations in Grafeas.")
     oracle: OracleSigning | None = Field(default=None, description="Store records in Oracle Cloud's registry.")
     key: SigningKeySource = Field(description="The key that signs.")

@@ -12,17 +12,18 @@ from enum import StrEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealgate.errors import SigningError, VerificationError
-from sealgate.formats.notation.certificates import check_validity, fingerprint_of
+from sealgate.errors import InvalidKeyError, SigningError, VerificationError
+from sealgate.formats.notation.certificates import UNREADABLE, check_validity, fingerprint_of
 from sealgate.formats.notation.envelopes import EnvelopeRules
 from sealgate.formats.notation.identities import TrustedIdentities
 from sealgate.formats.notation.revocation import RevocationRules
 from sealgate.formats.notation.signatures import signer_key
 from sealgate.formats.notation.verify import NotationCheck
 from sealgate.formats.notation.wire import cose, jws
-from sealgate.formats.notation.wire.envelope import ARTIFACT_TYPE, COSE_TYPE, JWS_TYPE, Scheme, build_payload
+from sealgate.formats.notation.wire.envelope import ARTIFACT_TYPE, COSE_TYPE, JWS_TYPE, MAX_CHAIN, Scheme, build_payload
 from sealgate.formats.read_back import sign_once
 from sealgate.formats.referrers import EMPTY, describe, list_referrer, referrer_entry
 from sealgate.formats.signing import SigningResult
@@ -34,8 +35,6 @@ from sealgate.registry.names import digest_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-
-    from cryptography import x509
 
     from sealgate.clocks import Deadline
     from sealgate.formats.interface import Image
@@ -52,6 +51,60 @@ class EnvelopeType(StrEnum):
 
     JWS = JWS_TYPE
     COSE = COSE_TYPE
+
+
+def read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Read the certificate chain of a key that signs.
+
+    Args:
+        pem: the certificates in PEM, the signer's first.
+
+    Raises:
+        InvalidKeyError: it holds anything else, or the first certificate's key is not one that signs images.
+    """
+    try:
+        chain = tuple(x509.load_pem_x509_certificates(pem))
+    except UNREADABLE as error:
+        raise InvalidKeyError("it does not hold certificates in PEM; write the whole chain into it") from error
+    if len(chain) > MAX_CHAIN:
+        raise InvalidKeyError(f"it has {len(chain)} certificates; a chain has {MAX_CHAIN} at most")
+    try:
+        signer_key(chain[0])
+    except VerificationError as error:
+        raise InvalidKeyError(error.message) from error
+    return chain
+
+
+def algorithm_for(chain: Sequence[x509.Certificate], chosen: str | None) -> str:
+    """Return the name of the one algorithm that the key of a chain signs with.
+
+    Args:
+        chain: see `read_chain`.
+        chosen: the algorithm that a user or policy names; None for none.
+
+    Raises:
+        InvalidKeyError: another one is chosen.
+    """
+    wanted = signer_key(chain[0]).algorithm.value
+    if chosen not in (None, wanted):
+        raise InvalidKeyError(f"Notation has one algorithm for each type of key, for this one {wanted}; leave it out")
+    return wanted
+
+
+def build_signer(
+    key: SigningKey, chain: tuple[x509.Certificate, ...], kind: EnvelopeType, annotations: Mapping[str, str]
+) -> NotationSigner:
+    """Return a signer; arguments as the attributes of `NotationSigner`.
+
+    Raises:
+        InvalidKeyError: the first certificate is of another key.
+    """
+    if key.public.fingerprint != signer_key(chain[0]).fingerprint:
+        raise InvalidKeyError(
+            f"the first certificate of the chain is not of the key {key.name}; give the chain of that key, its own "
+            "certificate first"
+        )
+    return NotationSigner(key, chain, kind, annotations)
 
 
 def build_envelope(  # noqa: PLR0913, PLR0917 - the parts of an envelope

@@ -57,7 +57,9 @@ class Condition:
         """
         try:
             result = self.program.eval(data={"predicate": predicate})
-            kind, value = result.type().name(), result.value()
+            kind = result.type().name()
+            # Other values are not read: the library takes a reference too many from None.
+            value = result.value() if kind in {"BOOL", "ERROR"} else None
         except Exception as error:
             # The library raises plain RuntimeErrors, and others for values that it cannot convert.
             raise self._refusal(f"cannot be evaluated ({quote(error, 200)})", predicate) from error

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic.alias_generators import to_camel
 
 from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
-from sealgate.kms.platform import platform_identities
+from sealgate.kms.platform import GOOGLE_TOKEN, VAULT_TOKEN, TokenFile, platform_identities
 from sealgate.process.config import RegistriesConfig
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ class KMSConfig(Settings):
     """The identities with which this process reads keys and signs.
 
     Attributes:
+        google_audience: provider of the workload identity pool that takes the ServiceAccount's token; empty for none.
         vault_address: the address of Vault that the ServiceAccount's token for it may be sent to; empty for none.
     """
 
+    google_audience: str = Field(default="", pattern=r"^[!-~]*$", max_length=1024)
     vault_address: str = Field(default="", pattern=r"^(https?://[^/?#@\s]+/?)?$", max_length=512)
 
     def identities(self, environ: Mapping[str, str]) -> Identities:
@@ -103,7 +105,11 @@ class KMSConfig(Settings):
         Args:
             environ: its environment, which platforms write to.
         """
-        return platform_identities(environ, self.vault_address)
+        return platform_identities(
+            environ,
+            google=TokenFile(self.google_audience, GOOGLE_TOKEN),
+            vault=TokenFile(self.vault_address, VAULT_TOKEN),
+        )
 
 
 class ReplicaConfig(ProcessConfig):

@@ -251,7 +251,7 @@ WRONG = (
         "two KMSs",
         "spec.cosign.keys.0",
         {"kms": {"huawei": HUAWEI, "alibaba": {name: HUAWEI[name] for name in HUAWEI if name != "projectId"}}},
-        "set exactly one KMS: huawei or alibaba or oracle or aws or vault",
+        "set exactly one KMS: huawei or alibaba or oracle or aws or google or azure or vault",
         "authenticator",
     ),
     Wrong(

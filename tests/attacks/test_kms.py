@@ -18,6 +18,8 @@ from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import PROVIDERS, SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
+from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
+from tests.support.simulators.google_kms import GoogleKMSSimulator
 from tests.support.simulators.http_messages import encode
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
@@ -37,9 +39,13 @@ def environment(request: pytest.FixtureRequest) -> Iterator[KMSEnvironment]:
         yield environment
 
 
-@pytest.fixture(params=[each for each in PROVIDERS if each is not VaultSimulator])
+#: Providers that are sent bearers, and not signatures.
+BEARERS = {AzureKeyVaultSimulator, GoogleKMSSimulator, VaultSimulator}
+
+
+@pytest.fixture(params=[each for each in PROVIDERS if each not in BEARERS])
 def signed(request: pytest.FixtureRequest) -> Iterator[KMSEnvironment]:
-    """Any that is sent signatures; Vault is sent tokens (attack 125)."""
+    """Any that is sent signatures; of the others see attack 125."""
     with KMSEnvironment(request.param) as environment:
         environment.add_key()
         yield environment
@@ -52,7 +58,9 @@ def observe(environment: KMSEnvironment, known: tuple[KeyStatus, ...]) -> tuple[
 
 def disable(environment: KMSEnvironment) -> None:
     words = {DEWSimulator: "3", AlibabaKMSSimulator: "Disabled", OCIVaultSimulator: "DISABLED"}
-    if isinstance(environment.kms, VaultSimulator):
+    if isinstance(environment.kms, GoogleKMSSimulator):
+        environment.kms.keys[environment.key_id].state = "DISABLED"
+    elif isinstance(environment.kms, VaultSimulator):
         environment.kms.keys[environment.key_id].soft_deleted = True
     else:
         environment.kms.keys[environment.key_id].state = words.get(type(environment.kms), "Disabled")

@@ -11,12 +11,14 @@ from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
 from sealgate.http.services import ServiceClient
 from sealgate.http.settings import HostSettings
-from sealgate.kms.platform import platform_identities
+from sealgate.kms.platform import TokenFile, platform_identities
 from sealgate.kms.resolve import resolve_kms
 from sealgate.service_secrets import MAX_MEMBER_BYTES
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.simulators.aws_kms import ROLE, AWSKMSSimulator
+from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
+from tests.support.simulators.google_kms import GoogleKMSSimulator
 from tests.support.simulators.vault_transit import ROLE as VAULT_ROLE
 from tests.support.simulators.vault_transit import VaultSimulator
 
@@ -36,7 +38,7 @@ def vault(tmp_path: Path) -> Iterator[KMSEnvironment]:
     with KMSEnvironment(VaultSimulator) as environment:
         environment.add_key()
         (tmp_path / "token").write_text(TOKEN)
-        environment.identities = platform_identities({}, environment.kms.url, tmp_path / "token")
+        environment.identities = platform_identities({}, vault=TokenFile(environment.kms.url, tmp_path / "token"))
         yield environment
 
 
@@ -104,6 +106,33 @@ def test_attack_125_web_identity_token_goes_to_sts_only(aws: KMSEnvironment) -> 
         sent = repr([(request.path, dict(request.headers), request.body) for request in attacker.kms.requests])
         assert TOKEN not in sent
         assert all(secret not in sent for secret, _ in simulator.sessions.values())
+
+
+@pytest.mark.parametrize("own", [b"", b"https://kms.example.org"], ids=["public", "private"])
+def test_attack_125_google_bearer_is_not_sent_to_the_address_of_an_entry(own: bytes) -> None:
+    with KMSEnvironment(GoogleKMSSimulator) as attacker:
+        attacker.add_key()
+        attacker.secrets[SECRET]["address"] = own
+        with pytest.raises(ForbiddenAddressError, match="Secret cloud belongs to another address and is not sent to"):
+            attacker.resolve()
+        assert attacker.kms.requests == []
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://vault.azure.net.example.org",
+        "https://evilvault.azure.net",
+        "http://shop-1.vault.azure.net",
+        "https://shop-1.vault.azure.net:8443",
+        "https://example.org",
+    ],
+)
+def test_attack_125_azure_bearer_is_not_sent_to_other_hosts(endpoint: str) -> None:
+    with KMSEnvironment(AzureKeyVaultSimulator) as azure:
+        with pytest.raises(ForbiddenAddressError, match="belongs to another address and is not sent to"):
+            azure.resolve(azure.entry(endpoint=endpoint))
+        assert azure.names.asked == []
 
 
 @pytest.mark.parametrize("region", ["s3", "evil.org/", "x.evil.org#", "eu-central-1.evil", "s3-eu-west-1"])

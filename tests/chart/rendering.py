@@ -18,6 +18,8 @@ NAMESPACE = "sealgate-system"
 
 Manifest = dict[str, Any]
 
+GOOGLE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k8s"
+
 #: Every branch of the chart is taken in one of these.
 VALUE_SETS: dict[str, Manifest] = {
     "default": {},
@@ -33,7 +35,10 @@ VALUE_SETS: dict[str, Manifest] = {
             "verificationsPerMinute": 1000000,
         },
         "cache": {"mebibytes": 2000000},
-        "kms": {"vault": {"address": "https://vault.test:8200", "audience": "vault.test"}},
+        "kms": {
+            "google": {"audience": GOOGLE},
+            "vault": {"address": "https://vault.test:8200", "audience": "vault.test"},
+        },
         "sharedCache": {
             "enabled": True,
             "host": "valkey.test",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from sealgate.kms.platform import VAULT_TOKEN
+from sealgate.errors import UnavailableError
+from sealgate.kms.platform import GOOGLE_TOKEN, VAULT_TOKEN
 from sealgate_operator.config import OperatorConfig
-from tests.chart.rendering import VALUE_SETS, Manifest, config, find, pods, render, webhooks
+from tests.chart.rendering import GOOGLE, VALUE_SETS, Manifest, config, find, pods, render, webhooks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -58,19 +64,31 @@ def test_the_webhook_may_be_given_a_folder_of_signatures() -> None:
     assert {"name": "tmp", "mountPath": "/tmp"} in given[0]["containers"][0]["volumeMounts"]
 
 
-def test_operator_and_worker_get_a_token_for_vault_where_its_address_is_set() -> None:
+@pytest.mark.parametrize(
+    ("name", "values", "audience", "path"),
+    [
+        ("vault-token", {"vault": {"address": "https://vault.test:8200", "audience": "v"}}, "v", VAULT_TOKEN),
+        ("google-token", {"google": {"audience": GOOGLE}}, f"https:{GOOGLE}", GOOGLE_TOKEN),
+        ("google-token", {"google": {"audience": GOOGLE, "tokenAudience": "g"}}, "g", GOOGLE_TOKEN),
+    ],
+)
+def test_operator_and_worker_get_a_token_for_a_key_service(
+    name: str, values: Manifest, audience: str, path: Path
+) -> None:
     quiet = {"signing": {"enabled": True}, "webhook": {"pullSecrets": {"enabled": False}}}
-    assert "vault-token" not in str(pods(render(quiet)))
-    manifests = render({**quiet, "kms": {"vault": {"address": "https://vault.test:8200", "audience": "v"}}})
-    token = {"serviceAccountToken": {"path": "token", "audience": "v", "expirationSeconds": 3600}}
-    volume = {"name": "vault-token", "projected": {"sources": [token]}}
+    assert "-token" not in str([spec["volumes"] for spec in pods(render(quiet))])
+    manifests = render({**quiet, "kms": values})
+    token = {"serviceAccountToken": {"path": "token", "audience": audience, "expirationSeconds": 3600}}
+    volume = {"name": name, "projected": {"sources": [token]}}
     given = [spec["containers"][0] for spec in pods(manifests) if volume in spec["volumes"]]
     assert [container["name"] for container in given] == ["operator", "signing-worker"]
     for container in given:
-        mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "vault-token"]
-        assert mounts == [{"name": "vault-token", "mountPath": str(VAULT_TOKEN.parent), "readOnly": True}]
+        mounts = [mount for mount in container["volumeMounts"] if mount["name"] == name]
+        assert mounts == [{"name": name, "mountPath": str(path.parent), "readOnly": True}]
     assert config(manifests, "operator")["kms"] == config(manifests, "signing-worker")["kms"]
-    assert OperatorConfig.model_validate(config(manifests, "operator")).kms.vault_address == "https://vault.test:8200"
+    identities = OperatorConfig.model_validate(config(manifests, "operator")).kms.identities({})
+    with pytest.raises(UnavailableError, match=f"{path} cannot be read"):
+        identities.read(name.removesuffix("-token"))
 
 
 def test_pods_know_their_name_and_namespace() -> None:

@@ -9,6 +9,8 @@ import pytest
 from sealgate.cli.inputs.cloud_credentials import (
     alibaba_credentials,
     aws_credentials,
+    azure_credentials,
+    google_credentials,
     huawei_credentials,
     oracle_credentials,
     vault_credentials,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 HUAWEI = {"HUAWEICLOUD_SDK_AK": "AK", "HUAWEICLOUD_SDK_SK": "sk-secret"}
 ALIBABA = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "aks-secret"}
 AWS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "aws-secret", "AWS_REGION": "eu-central-1"}
+AZURE = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "azure-secret"}
 VAULT = {"VAULT_ADDR": "https://vault.example.org:8200", "VAULT_TOKEN": "hvs.secret"}
 UUID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 KEY, VERSION = "ocid1.key.oc1.phx.bbqehaq3aadfa.abyh", "ocid1.keyversion.oc1.phx.bbqehaq3aadfa.acy6"
@@ -115,6 +118,30 @@ def test_name_of_a_vault_key(text: str, more: dict[str, str], source: str, versi
     assert name.credentials.data == {"address": b"https://vault.example.org:8200", "token": b"hvs.secret"}
 
 
+@pytest.mark.parametrize(("rest", "versions"), [("", ()), ("/versions/3", ("3",)), ("/cryptoKeyVersions/3", ("3",))])
+def test_name_of_a_google_key(tmp_path: Path, rest: str, versions: tuple[str, ...]) -> None:
+    (tmp_path / "account.json").write_text("{}")
+    environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "account.json")}
+    key = "projects/shop-1/locations/global/keyRings/release/cryptoKeys/images"
+    name = parse_kms_key(f"gcpkms://{key}{rest}", environ)
+    assert name.entry.kms is not None
+    assert (name.entry.kms.source, name.entry.kms.versions) == (f"kms google {key}", versions)
+    assert name.credentials.data == {"key.json": b"{}"}
+    private = parse_kms_key(f"gcpkms://{key}", environ, endpoint="https://kms.example.org")
+    assert private.credentials.data["address"] == b"https://kms.example.org"
+
+
+@pytest.mark.parametrize(("rest", "versions"), [("", ()), (f"/{'0a' * 16}", ("0a" * 16,))])
+def test_name_of_an_azure_key(rest: str, versions: tuple[str, ...]) -> None:
+    name = parse_kms_key(f"azurekms://shop-1.vault.azure.net/release{rest}", AZURE)
+    assert name.entry.kms is not None
+    assert (name.entry.kms.source, name.entry.kms.versions) == (
+        "kms azure release at https://shop-1.vault.azure.net",
+        versions,
+    )
+    assert name.credentials.data == {"tenantId": b"t", "clientId": b"c", "clientSecret": b"azure-secret"}
+
+
 def test_web_identity_of_aws_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("header.payload.signature")
     environ = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
@@ -182,6 +209,12 @@ def test_oracle_key_of_an_unknown_realm_needs_its_endpoint(oci: dict[str, str]) 
         (alibaba_credentials, {"ALIBABA_CLOUD_SECURITY_TOKEN": "t"}, "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA"),
         (huawei_credentials, {}, r"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write .*/\.huaweicloud/creden"),
         (aws_credentials, {}, r"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write .*/\.aws/credentials"),
+        (
+            azure_credentials,
+            {"AZURE_TENANT_ID": "t"},
+            "no credentials for Azure: set AZURE_TENANT_ID",
+        ),
+        (google_credentials, {}, "set GOOGLE_APPLICATION_CREDENTIALS to the file"),
         (vault_credentials, {}, "set VAULT_ADDR"),
         (vault_credentials, {"VAULT_ADDR": "https://v"}, "set VAULT_TOKEN, or run `vault login`"),
         (alibaba_credentials, {}, r"set ALIBABA_CLOUD_ACCESS_KEY_ID and .*, or write .*/\.alibabacloud/credentials"),

@@ -9,6 +9,8 @@ import pytest
 from tests.support.environments.kms import PROVIDERS, KMSEnvironment
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.aws_kms import AWSKMSSimulator
+from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
+from tests.support.simulators.google_kms import GoogleKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
 from tests.support.simulators.vault_transit import VaultSimulator
@@ -38,6 +40,18 @@ def oracle() -> Iterator[KMSEnvironment]:
 @pytest.fixture
 def aws() -> Iterator[KMSEnvironment]:
     with KMSEnvironment(AWSKMSSimulator) as environment:
+        yield environment
+
+
+@pytest.fixture
+def azure() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(AzureKeyVaultSimulator) as environment:
+        yield environment
+
+
+@pytest.fixture
+def google() -> Iterator[KMSEnvironment]:
+    with KMSEnvironment(GoogleKMSSimulator) as environment:
         yield environment
 
 

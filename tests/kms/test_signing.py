@@ -17,6 +17,8 @@ from tests.support.real_tools.openssl import openssl_verifies
 from tests.support.signers.private_keys import new_key
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.aws_kms import AWSKMSSimulator
+from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
+from tests.support.simulators.google_kms import GoogleKMSSimulator
 from tests.support.simulators.http_messages import Answer, encode, json_answer
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
@@ -32,7 +34,7 @@ VERSION = "ocid1.keyversion.oc1.phx.vault.v1"
 RSA_HUAWEI = [f"RSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1") for bits in (256, 384, 512)]
 RSA_ORACLE = [f"RSA_{padding}_SHA_{bits}" for padding in ("PSS", "PKCS1") for bits in (224, 256, 384, 512)]
 #: Members of responses with a signature, or with the ID of the key.
-SIGNATURES, KEY_IDS = ("signature", "Value", "Signature"), ("key_id", "KeyId", "keyId")
+SIGNATURES, KEY_IDS = ("signature", "Value", "Signature", "value"), ("key_id", "KeyId", "keyId", "kid")
 ECDSA = ["ECDSA_SHA_256", "ECDSA_SHA_384", "ECDSA_SHA_512"]
 
 
@@ -40,7 +42,7 @@ def add(environment: KMSEnvironment, spec: str, *versions: str, **members: str) 
     kms = environment.kms
     if isinstance(kms, DEWSimulator | AWSKMSSimulator):
         kms.add(environment.key_id, spec, **members)
-    elif isinstance(kms, VaultSimulator):
+    elif isinstance(kms, VaultSimulator | GoogleKMSSimulator | AzureKeyVaultSimulator):
         kms.add(environment.key_id, spec, *versions, **members)
     elif isinstance(kms, AlibabaKMSSimulator):
         kms.add(environment.key_id, spec, *(versions or ("version-1",)), **members)
@@ -226,9 +228,14 @@ def test_signature_of_another_key_is_not_returned(any_kms: KMSEnvironment) -> No
     [
         {**dict.fromkeys(SIGNATURES, "no base64!"), "data": {"signature": "vault:v1:no base64!"}},
         {**dict.fromkeys(SIGNATURES, ""), "data": {"signature": ""}},
-        {"signature": 7, "Value": None, "Signature": [], "data": {"signature": 7}},
-        {**dict.fromkeys(KEY_IDS, "another"), "data": {"signature": "vault:v2:AAAA"}},
-        {"KeyVersionId": "another", "keyVersionId": "another", "key_id": None, "Signature": None, "data": None},
+        {"signature": 7, "Value": None, "Signature": [], "value": 7, "data": {"signature": 7}},
+        {**dict.fromkeys(KEY_IDS, "another"), "name": "another", "data": {"signature": "vault:v2:AAAA"}},
+        {
+            **dict.fromkeys(("KeyVersionId", "keyVersionId", "name", "kid"), "another"),
+            "key_id": None,
+            "Signature": None,
+            "data": 7,
+        },
     ],
 )
 def test_malformed_response_is_unavailable(any_kms: KMSEnvironment, change: dict[str, Any]) -> None:
@@ -270,5 +277,9 @@ def test_requests_are_charged_to_the_budget_of_the_service(any_kms: KMSEnvironme
 
 def test_secrets_are_in_no_representation(any_kms: KMSEnvironment) -> None:
     shown = repr(any_kms.signing_key())
-    hidden = [value.decode(errors="replace") for name, value in any_kms.kms.secret.items() if name != "address"]
+    hidden = [
+        value.decode(errors="replace")
+        for name, value in any_kms.kms.secret.items()
+        if name not in {"address", "authority"}
+    ]
     assert not any(value in shown for value in hidden)

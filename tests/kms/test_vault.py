@@ -13,7 +13,7 @@ from sealgate.errors import ForbiddenAddressError, SigningError, UnauthorizedErr
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.signing_keys import sign_verified
 from sealgate.kms.interface import MAX_VERSIONS
-from sealgate.kms.platform import platform_identities
+from sealgate.kms.platform import TokenFile, platform_identities
 from tests.data.vault.record import MESSAGE, RECORDING
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.simulators.http_messages import Answer, RecordedRequest, json_answer
@@ -40,10 +40,10 @@ def add(environment: KMSEnvironment, kind: str = "ecdsa-p256", *versions: str, *
     return simulator(environment).add(environment.key_id, kind, *versions, **members)
 
 
-def log_in(environment: KMSEnvironment, folder: Path, address: str | None = None) -> None:
+def log_in(environment: KMSEnvironment, folder: Path) -> None:
     """Give the process a token of its ServiceAccount, as the chart does."""
     (folder / "token").write_text(f"{simulator(environment).jwt}\n")
-    environment.identities = platform_identities({}, address or environment.kms.url, folder / "token")
+    environment.identities = platform_identities({}, vault=TokenFile(environment.kms.url, folder / "token"))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_token_is_sent_to_the_address_in_its_secret_only(vault: KMSEnvironment) 
     with pytest.raises(ForbiddenAddressError, match="Secret cloud belongs to another address and is not sent to http"):
         vault.resolve()
     vault.secrets[SECRET]["address"] = b"vault"
-    with pytest.raises(UnavailableError, match="its address is not the URL of a Vault"):
+    with pytest.raises(UnavailableError, match="its address is not a URL"):
         vault.resolve()
     assert vault.kms.requests == []
 

@@ -71,14 +71,14 @@ class ToyKMS(ProviderKey):
         ],
         "src/sealgate/kms/resolve.py": [
             (
-                "from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault",
+                "from sealgate.kms.providers import alibaba, aws, azure, google, huawei, oracle, vault",
                 "from sealgate.kms.providers import toy",
             ),
             ('    "oracle": oracle.fetch,', '    "toy": toy.fetch,'),
         ],
         "src/sealgate/kms/signing.py": [
             (
-                "from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault",
+                "from sealgate.kms.providers import alibaba, aws, azure, google, huawei, oracle, vault",
                 "from sealgate.kms.providers import toy",
             ),
             ('    "oracle": oracle.SIGNING,', '    "toy": toy.SIGNING,'),

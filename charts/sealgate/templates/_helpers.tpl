@@ -239,24 +239,38 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{- /* The token with which the operator and the signing worker log in to Vault. */ -}}
+{{- /* The tokens with which the operator and the signing worker ask key management services. */ -}}
 {{- define "sealgate.kms.mounts" -}}
-{{- if .Values.kms.vault.address -}}
+{{- with .Values.kms -}}
+{{- if .google.audience }}
+- {name: google-token, mountPath: /var/run/secrets/sealgate.dev/google, readOnly: true}
+{{- end }}
+{{- if .vault.address }}
 - {name: vault-token, mountPath: /var/run/secrets/sealgate.dev/vault, readOnly: true}
+{{- end }}
 {{- end -}}
 {{- end -}}
 
 {{- define "sealgate.kms.volumes" -}}
-{{- with .Values.kms.vault -}}
-{{- if .address -}}
+{{- with .Values.kms -}}
+{{- if .google.audience }}
+- name: google-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          audience: {{ .google.tokenAudience | default (printf "https:%s" .google.audience) | quote }}
+          expirationSeconds: 3600
+{{- end }}
+{{- if .vault.address }}
 - name: vault-token
   projected:
     sources:
       - serviceAccountToken:
           path: token
-          audience: {{ .audience | quote }}
+          audience: {{ .vault.audience | quote }}
           expirationSeconds: 3600
-{{- end -}}
+{{- end }}
 {{- end -}}
 {{- end -}}
 

@@ -2,7 +2,8 @@
 
 The author of an Authenticator chooses both the Secret and the server. So a Secret is read only if the user permits it,
 and it goes to a signature store only if the release's settings have the webhook send it there, which it then does for
-each image anyway. Requests to a KMS are signed; no secret is sent.
+each image anyway. A KMS gets signed requests, or a token, which goes to no address but the one that the Secret names
+or a public one of its cloud (`sealgate.kms.credentials.require_address`).
 """
 
 from __future__ import annotations

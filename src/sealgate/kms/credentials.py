@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cachetools import LRUCache
 
-from sealgate.errors import UnavailableError
+from sealgate.errors import ForbiddenAddressError, UnavailableError
+from sealgate.http.urls import parse_url
 from sealgate.messages import quote
 from sealgate.reasons import Reason
-from sealgate.service_secrets import MAX_MEMBER_BYTES
+from sealgate.service_secrets import MAX_MEMBER_BYTES, describe_secret, optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,3 +189,30 @@ class KMSCredentials:
         if secret is None:
             return self.identities.read(provider)
         return Credentials(secret.name, self._secrets.read(secret.name))
+
+
+def require_address(given: Credentials, url: str, default: str | None = None) -> None:
+    """See that a bearer may be sent to an address, since it works for each holder.
+
+    Args:
+        given: the credentials; their member `address` names where they belong.
+        url: where a request would go.
+        default: where credentials without that member belong; None where they must have it.
+
+    Raises:
+        ForbiddenAddressError: they belong to another address, scheme and port included.
+        UnavailableError: their address is missing or not a URL.
+    """
+    own = optional_text_member(given.source, given.data, "address") or default
+    address = own or text_member(given.source, given.data, "address")
+    try:
+        belongs = parse_url(address).origin == parse_url(url).origin
+    except ForbiddenAddressError as error:
+        msg = f"{describe_secret(given.source)}: its address is not a URL"
+        raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY) from error
+    if not belongs:
+        msg = (
+            f"{describe_secret(given.source)} belongs to another address and is not sent to {quote(url)}; correct "
+            "endpoint, or the address of the credentials"
+        )
+        raise ForbiddenAddressError(msg)

@@ -1,6 +1,9 @@
 """Finds the identities that a platform gives to this process: tokens in files, with what is beside them.
 
 - AWS: the role of a ServiceAccount (IRSA). EKS sets `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`.
+- Azure: an application or managed identity that is federated with a ServiceAccount (workload identity). A webhook sets
+  `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`.
+- Google: a projected token of the ServiceAccount, for the workload identity pool that the settings name.
 - Vault: a projected token of the ServiceAccount, for the one address that the settings name.
 
 The files have to exist only when a key needs them.
@@ -8,6 +11,7 @@ The files have to exist only when a key needs them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +20,41 @@ from sealgate.kms.credentials import Identities, PlatformIdentity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Where the chart mounts the token for Vault.
+#: Where the chart mounts the tokens.
+GOOGLE_TOKEN = Path("/var/run/secrets/sealgate.dev/google/token")
 VAULT_TOKEN = Path("/var/run/secrets/sealgate.dev/vault/token")
 
 
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A token of the ServiceAccount for one service.
+
+    Attributes:
+        belongs: of Google the audience of the exchange, of Vault the address; empty where there is no such token.
+        path: the file.
+    """
+
+    belongs: str
+    path: Path
+
+
 def platform_identities(
-    environ: Mapping[str, str], vault_address: str = "", vault_token: Path = VAULT_TOKEN
+    environ: Mapping[str, str], *, google: TokenFile | None = None, vault: TokenFile | None = None
 ) -> Identities:
     """Return the identities of this process.
 
     Args:
-        environ: the environment.
-        vault_address: the address that the token for Vault may be sent to; empty where there is no such token.
-        vault_token: file of that token.
+        environ: the environment, for AWS and Azure.
+        google: token for Google.
+        vault: token for Vault.
     """
-    found = dict(_aws(environ))
-    if vault_address:
-        source = "the ServiceAccount's token for Vault"
-        found["vault"] = PlatformIdentity(source, vault_token, "jwt", {"address": vault_address.encode()})
+    found = dict((*_aws(environ), *_azure(environ)))
+    if google is not None and google.belongs:
+        data = {"audience": google.belongs.encode()}
+        found["google"] = PlatformIdentity("the ServiceAccount's token for Google", google.path, "subjectToken", data)
+    if vault is not None and vault.belongs:
+        data = {"address": vault.belongs.encode()}
+        found["vault"] = PlatformIdentity("the ServiceAccount's token for Vault", vault.path, "jwt", data)
     return Identities(found)
 
 
@@ -46,3 +67,11 @@ def _aws(environ: Mapping[str, str]) -> Iterator[tuple[str, PlatformIdentity]]:
     if environ.get("AWS_ENDPOINT_URL_STS"):
         data["stsEndpoint"] = environ["AWS_ENDPOINT_URL_STS"].encode()
     yield "aws", PlatformIdentity("the IAM role of the ServiceAccount", Path(token), "webIdentityToken", data)
+
+
+def _azure(environ: Mapping[str, str]) -> Iterator[tuple[str, PlatformIdentity]]:
+    members = {"clientId": "AZURE_CLIENT_ID", "tenantId": "AZURE_TENANT_ID", "authority": "AZURE_AUTHORITY_HOST"}
+    data = {member: environ[name].encode() for member, name in members.items() if environ.get(name)}
+    token = environ.get("AZURE_FEDERATED_TOKEN_FILE")
+    if token and {"clientId", "tenantId"} <= data.keys():
+        yield "azure", PlatformIdentity("the workload identity for Azure", Path(token), "federatedToken", data)

@@ -18,7 +18,7 @@ from sealgate.clocks import timestamp
 from sealgate.errors import InvalidKeyError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.interface import KMSKey
-from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault
+from sealgate.kms.providers import alibaba, aws, azure, google, huawei, oracle, vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +42,8 @@ PROVIDERS: Mapping[str, Fetch[Any]] = {
     "alibaba": alibaba.fetch,
     "oracle": oracle.fetch,
     "aws": aws.fetch,
+    "google": google.fetch,
+    "azure": azure.fetch,
     "vault": vault.fetch,
 }
 _MAX_MESSAGE = 4096

@@ -19,7 +19,7 @@ from sealgate.keys.public_keys import load_public_key
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.credentials import Identities, KMSCredentials
 from sealgate.kms.interface import SigningService, SigningTask
-from sealgate.kms.providers import alibaba, aws, huawei, oracle, vault
+from sealgate.kms.providers import alibaba, aws, azure, google, huawei, oracle, vault
 from sealgate.kms.resolve import resolve_kms
 from sealgate.messages import quote
 
@@ -41,6 +41,8 @@ SIGNING_SERVICES: Mapping[str, SigningService] = {
     "alibaba": alibaba.SIGNING,
     "oracle": oracle.SIGNING,
     "aws": aws.SIGNING,
+    "google": google.SIGNING,
+    "azure": azure.SIGNING,
     "vault": vault.SIGNING,
 }
 #: The most versions that a message names.

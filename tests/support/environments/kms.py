@@ -17,6 +17,8 @@ from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.aws_kms import AWSKMSSimulator
+from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
+from tests.support.simulators.google_kms import GoogleKMSSimulator
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
 from tests.support.simulators.vault_transit import VaultSimulator
@@ -29,17 +31,36 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.status import KeyStatus
     from sealgate.kms.signing import KMSSigningKey
 
-KMSSimulator = DEWSimulator | AlibabaKMSSimulator | OCIVaultSimulator | AWSKMSSimulator | VaultSimulator
+KMSSimulator = (
+    DEWSimulator
+    | AlibabaKMSSimulator
+    | OCIVaultSimulator
+    | AWSKMSSimulator
+    | GoogleKMSSimulator
+    | AzureKeyVaultSimulator
+    | VaultSimulator
+)
 PROVIDERS: Mapping[type[KMSSimulator], str] = {
     DEWSimulator: "huawei",
     AlibabaKMSSimulator: "alibaba",
     OCIVaultSimulator: "oracle",
     AWSKMSSimulator: "aws",
+    GoogleKMSSimulator: "google",
+    AzureKeyVaultSimulator: "azure",
     VaultSimulator: "vault",
 }
 AWS_KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
+GOOGLE_KEY = "projects/shop-1/locations/global/keyRings/release/cryptoKeys/images"
 ORACLE_KEY = "ocid1.key.oc1.phx.vault.k"
-KEY_IDS = {"huawei": "b1c2-d3", "alibaba": "key-hzz630494463", "oracle": ORACLE_KEY, "aws": AWS_KEY, "vault": "release"}
+KEY_IDS = {
+    "huawei": "b1c2-d3",
+    "alibaba": "key-hzz630494463",
+    "oracle": ORACLE_KEY,
+    "aws": AWS_KEY,
+    "google": GOOGLE_KEY,
+    "azure": "release",
+    "vault": "release",
+}
 SECRET = "cloud"
 #: Where the region of entries is, for providers that require one of their own.
 REGIONS = {"aws": "eu-central-1"}
@@ -86,6 +107,10 @@ class KMSEnvironment:
             self.kms.add(self.key_id, "EC_P256", "version-1")
         elif isinstance(self.kms, AWSKMSSimulator):
             self.kms.add(self.key_id, "ECC_NIST_P256")
+        elif isinstance(self.kms, GoogleKMSSimulator):
+            self.kms.add(self.key_id, "EC_SIGN_P256_SHA256")
+        elif isinstance(self.kms, AzureKeyVaultSimulator):
+            self.kms.add(self.key_id, "ECDSA P-256")
         elif isinstance(self.kms, VaultSimulator):
             self.kms.add(self.key_id, "ecdsa-p256")
         else:
@@ -99,7 +124,7 @@ class KMSEnvironment:
     def source(self, **fields: Any) -> dict[str, Any]:
         """Return the provider's fields of an entry, as in YAML; None leaves one out."""
         named: dict[str, Any] = {"credentialsSecret": {"name": SECRET}, "endpoint": self.kms.url}
-        if self.provider == "vault":
+        if self.provider in {"azure", "google", "vault"}:
             named["key"] = self.key_id
         else:
             named |= {"region": REGIONS.get(self.provider, "cn-north-4"), "keyId": self.key_id}

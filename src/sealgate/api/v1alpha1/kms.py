@@ -11,6 +11,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.kms_aws import AWSKMS
+from sealgate.api.v1alpha1.kms_azure import AzureKMS
+from sealgate.api.v1alpha1.kms_google import GoogleKMS
 from sealgate.api.v1alpha1.kms_provider import Endpoint, ProviderKey, Region, RegionalKey
 from sealgate.api.v1alpha1.kms_vault import VaultKMS
 from sealgate.api.v1alpha1.model import Model, exactly_one
@@ -140,6 +142,8 @@ class KMSSource(Model):
     alibaba: AlibabaKMS | None = Field(default=None, description="Alibaba Cloud KMS.")
     oracle: OracleKMS | None = Field(default=None, description="Oracle Cloud Vault.")
     aws: AWSKMS | None = Field(default=None, description="AWS Key Management Service (KMS).")
+    google: GoogleKMS | None = Field(default=None, description="Google Cloud KMS.")
+    azure: AzureKMS | None = Field(default=None, description="Azure Key Vault, or a managed HSM.")
     vault: VaultKMS | None = Field(default=None, description="HashiCorp Vault, or OpenBao: the transit engine.")
 
     @model_validator(mode="after")

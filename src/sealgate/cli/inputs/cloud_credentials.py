@@ -161,6 +161,40 @@ def _aws_region(environ: Mapping[str, str], profile: str) -> str:
     return _section(path, profile if profile == "default" else f"profile {profile}").get("region", "")
 
 
+def azure_credentials(environ: Mapping[str, str]) -> CloudCredentials:
+    """Read `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, and `AZURE_CLIENT_SECRET` or `AZURE_FEDERATED_TOKEN_FILE`.
+
+    Raises:
+        ConfigError: one of them is missing, or the token cannot be read.
+    """
+    names = {"tenantId": "AZURE_TENANT_ID", "clientId": "AZURE_CLIENT_ID", "authority": "AZURE_AUTHORITY_HOST"}
+    data = _encoded({member: environ.get(name, "") for member, name in names.items()})
+    if environ.get("AZURE_CLIENT_SECRET"):
+        proof = "AZURE_CLIENT_SECRET"
+        data["clientSecret"] = environ[proof].encode()
+    elif environ.get("AZURE_FEDERATED_TOKEN_FILE"):
+        proof = "AZURE_FEDERATED_TOKEN_FILE"
+        data["federatedToken"] = read_bytes(environ[proof], MAX_MEMBER_BYTES)
+    else:
+        proof = ""
+    if not proof or not {"tenantId", "clientId"} <= data.keys():
+        msg = "set AZURE_TENANT_ID, AZURE_CLIENT_ID, and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE"
+        raise ConfigError(f"there are no credentials for Azure: {msg}")
+    return CloudCredentials(f"the variables AZURE_TENANT_ID, AZURE_CLIENT_ID and {proof}", data)
+
+
+def google_credentials(environ: Mapping[str, str]) -> CloudCredentials:
+    """Read the key of a service account in the file that `GOOGLE_APPLICATION_CREDENTIALS` names.
+
+    Raises:
+        ConfigError: the variable is not set, or the file cannot be read.
+    """
+    path = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if not path:
+        raise ConfigError("set GOOGLE_APPLICATION_CREDENTIALS to the file with the key of a service account (JSON)")
+    return CloudCredentials(f"the file {name_of(path)}", {"key.json": read_bytes(path, MAX_MEMBER_BYTES)})
+
+
 def vault_credentials(environ: Mapping[str, str]) -> CloudCredentials:
     """Read `VAULT_ADDR`, and `VAULT_TOKEN` or the file `~/.vault-token` that `vault login` writes.
 

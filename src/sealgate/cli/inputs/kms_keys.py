@@ -6,6 +6,8 @@
     alibaba:REGION/KEY[/VERSION]
     oracle:KEY-OCID/VERSION-OCID
     awskms://[HOST]/KEY               as cosign writes it
+    gcpkms://projects/.../cryptoKeys/KEY[/versions/VERSION]
+    azurekms://HOST/KEY[/VERSION]
     hashivault://KEY[/VERSION]        likewise
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
@@ -25,6 +27,8 @@ from sealgate.cli.inputs.cloud_credentials import (
     CloudCredentials,
     alibaba_credentials,
     aws_credentials,
+    azure_credentials,
+    google_credentials,
     huawei_credentials,
     oracle_credentials,
     vault_credentials,
@@ -89,6 +93,17 @@ def _complete_aws(fields: _Fields, credentials: CloudCredentials, _: Mapping[str
     return {**fields, "region": region}
 
 
+def _complete_azure(fields: _Fields, *_: object) -> _Fields:
+    host = str(fields.pop("host"))
+    return {"endpoint": f"https://{host}", **fields}
+
+
+def _complete_google(fields: _Fields, *_: object) -> _Fields:
+    if "keyVersion" in fields:
+        fields["keyVersion"] = int(str(fields["keyVersion"]))
+    return fields
+
+
 def _complete_vault(fields: _Fields, credentials: CloudCredentials, environ: Mapping[str, str]) -> _Fields:
     """Add what the variables of `vault` and cosign say: address, namespace and mount."""
     fields.setdefault("endpoint", credentials.data["address"].decode())
@@ -127,6 +142,20 @@ _PROVIDERS = {
         re.compile(r"//(?P<endpoint>[^/]+)?/(?P<keyId>.+)"),
         aws_credentials,
         _complete_aws,
+    ),
+    "gcpkms": _Provider(
+        "google",
+        "gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/KEY[/versions/VERSION]",
+        re.compile(r"//(?P<key>.+?)(?:/(?:versions|cryptoKeyVersions)/(?P<keyVersion>[0-9]{1,7}))?"),
+        google_credentials,
+        _complete_google,
+    ),
+    "azurekms": _Provider(
+        "azure",
+        "azurekms://HOST/KEY[/VERSION]",
+        re.compile(r"//(?P<host>[^/]+)/(?P<key>[^/]+)(?:/(?P<keyVersion>[^/]+))?"),
+        azure_credentials,
+        _complete_azure,
     ),
     "hashivault": _Provider(
         "vault",
@@ -209,6 +238,8 @@ def parse_kms_key(
     fields: _Fields = {name: value for name, value in match.groupdict().items() if value is not None}
     if endpoint is not None:
         fields["endpoint"] = endpoint
+        # The user names both in one command, so the credentials belong to that address.
+        credentials = replace(credentials, data={**credentials.data, "address": endpoint.encode()})
     fields = provider.complete(fields, credentials, environ)
     # Not validated: the source is not the name of a Secret, and messages must not call it one.
     fields["credentialsSecret"] = CredentialsSecret.model_construct(name=credentials.source)

@@ -10,14 +10,13 @@ import json
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from sealgate.errors import ForbiddenAddressError, NotFoundError, UnauthorizedError, UnavailableError
-from sealgate.http.urls import parse_url
+from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
-from sealgate.kms.credentials import SessionKey
+from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
 from sealgate.kms.responses import Call, ask_object, member, pem_of, same, text, unexpected
 from sealgate.messages import quote
-from sealgate.service_secrets import describe_secret, text_member
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.kms_vault import VaultKMS, VaultKubernetesAuth
     from sealgate.clocks import Clock
     from sealgate.http.interface import Services
-    from sealgate.kms.credentials import Credentials, KMSCredentials
+    from sealgate.kms.credentials import KMSCredentials
 
 _WHAT = "Vault"
 _KINDS: Mapping[str, str] = {
@@ -160,7 +159,7 @@ class _Caller:
         self._given = secrets.of("vault", source.credentials_secret)
         self._services = services
         self._clock = clock
-        _require_address(self._given, self._url)
+        require_address(self._given, self._url)
 
     def call(self, method: str, action: str, members: Mapping[str, object] | None = None) -> Mapping[str, object]:
         source = self._source
@@ -202,23 +201,3 @@ class _Caller:
             body = json.dumps(members).encode()
         call = Call(method, f"{self._url}/v1/{path}", headers, body, self._ca, self._given.source)
         return ask_object(self._services, call, _WHAT)
-
-
-def _require_address(given: Credentials, url: str) -> None:
-    """See that a token may be sent to an address.
-
-    Raises:
-        ForbiddenAddressError: it belongs to another one.
-        UnavailableError: the credentials do not name an address.
-    """
-    address = text_member(given.source, given.data, "address")
-    try:
-        belongs = parse_url(address).origin == parse_url(url).origin
-    except ForbiddenAddressError as error:
-        raise UnavailableError(f"{describe_secret(given.source)}: its address is not the URL of a Vault") from error
-    if not belongs:
-        msg = (
-            f"{describe_secret(given.source)} belongs to another address and is not sent to {quote(url)}; correct "
-            "endpoint, or the address of the credentials"
-        )
-        raise ForbiddenAddressError(msg)

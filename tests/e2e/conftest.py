@@ -52,6 +52,7 @@ MODULE_ORDER = (
     "test_policy_changes",
     "test_custom_kinds",
     "test_reports",
+    "test_report_defaults",
     "test_upgrades",
     "test_client_certificates",
     "test_platforms",

@@ -18,12 +18,15 @@ from tests.chart.rendering import NAMESPACE, ROOT
 from tests.diagnosis.test_certificates import Issuer, pem
 from tests.e2e import release
 from tests.e2e.kube import Done, apply, eventually, kubectl, run, wait_for_right
-from tests.e2e.objects import authenticator, policy
+from tests.e2e.objects import authenticator, authenticator_of, policy
 from tests.e2e.release import NAME, REGISTRY
+from tests.e2e.servers import ca_of, serve
+from tests.e2e.servers import secrets as service_secrets
 from tests.e2e.test_scan import binding
+from tests.support.simulators.grafeas import GrafeasSimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.e2e.conftest import SampleImages
 
@@ -165,30 +168,69 @@ def test_the_bundle_has_objects_and_logs_and_no_secret(doctor: Doctor, named: st
         assert base64.b64decode(value) not in everything
 
 
-@pytest.mark.usefixtures("doctor")
-def test_it_runs_in_a_pod_of_the_cluster() -> None:
+@pytest.fixture
+def in_pod(doctor: Doctor) -> Iterator[Callable[..., dict[str, Any]]]:  # noqa: ARG001 - its roles are there
+    """Function that examines in a pod of the cluster with the rights of docs/doctor.md, and returns the checks."""
     account = {"kind": "ServiceAccount", "name": "sealgate-doctor", "namespace": NAMESPACE}
     bound = binding("sealgate-doctor-pod", "sealgate-doctor", account, namespace=NAMESPACE)
     bound["roleRef"]["kind"] = "Role"
     made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account["name"], "namespace": NAMESPACE}}
     apply(made, binding("sealgate-doctor-pod", "sealgate-doctor", account), bound).checked()
     image = release.values()["webhook"]["image"]
-    try:
+
+    def examine(*arguments: str) -> dict[str, Any]:
         # Not attached: what a container writes before kubectl is attached is lost.
         kubectl(
             *("-n", NAMESPACE, "run", "doctor", "--restart=Never"),
             *(f"--image={image['repository']}:{image['tag']}", f"--image-pull-policy={image['pullPolicy']}"),
             *("--overrides", json.dumps({"spec": {"serviceAccountName": "sealgate-doctor"}})),
-            *("--command", "--", "sealgate", "doctor", "--output", "json"),
+            *("--command", "--", "sealgate", "doctor", "--output", "json", *arguments),
         ).checked()
-        eventually(lambda: _phase("doctor") in {"Succeeded", "Failed"}, "it has examined")
-        document = json.loads(kubectl("-n", NAMESPACE, "logs", "doctor").checked().out)
-        found = [check for check in document["checks"] if check["area"] in OWN_AREAS]
-        assert {check["name"]: check for check in found if check["result"] != "ok"} == {}
-    finally:
-        kubectl("-n", NAMESPACE, "delete", "pod", "doctor", "--ignore-not-found")
-        kubectl("delete", "clusterrolebinding", "sealgate-doctor-pod")
-        kubectl("-n", NAMESPACE, "delete", "rolebinding/sealgate-doctor-pod", "serviceaccount/sealgate-doctor")
+        try:
+            eventually(lambda: _phase("doctor") in {"Succeeded", "Failed"}, "it has examined")
+            document = json.loads(kubectl("-n", NAMESPACE, "logs", "doctor").checked().out)
+        finally:
+            kubectl("-n", NAMESPACE, "delete", "pod", "doctor", "--now", "--ignore-not-found")
+        return {f"{check['area']}/{check['name']}": check for check in document["checks"]}
+
+    yield examine
+    kubectl("delete", "clusterrolebinding", "sealgate-doctor-pod")
+    kubectl("-n", NAMESPACE, "delete", "rolebinding/sealgate-doctor-pod", "serviceaccount/sealgate-doctor")
+
+
+def test_it_runs_in_a_pod_of_the_cluster(in_pod: Callable[..., dict[str, Any]]) -> None:
+    own = {name: check for name, check in in_pod().items() if check["area"] in OWN_AREAS}
+    assert {name: check for name, check in own.items() if check["result"] != "ok"} == {}
+
+
+def test_in_a_pod_its_rights_say_whose_credentials_are_tried(
+    in_pod: Callable[..., dict[str, Any]], samples: SampleImages
+) -> None:
+    name = f"doctor-{secrets.token_hex(4)}"
+    subject = {"kind": "ServiceAccount", "name": "sealgate-doctor", "namespace": NAMESPACE}
+    role = yaml.safe_load(documented_roles()[1].replace("[dew, grafeas]", "[e2e-grafeas]"))
+    bound = binding("sealgate-doctor-secrets", "sealgate-doctor-secrets", subject, namespace=NAMESPACE)
+    bound["roleRef"]["kind"] = "Role"
+    with serve(GrafeasSimulator, "grafeas.test") as server, service_secrets(e2e_grafeas={"token": b"right"}):
+        server.token = "right"  # noqa: S105 - of a simulator
+        private = ("--private-registry", server.host)
+        grafeas = {"server": server.url, "ca": ca_of(server), "note": "projects/p/notes/n"}
+        keys = [{"id": "key", "pem": samples.key.pem}]
+        spec = {**grafeas, "keys": keys, "credentialsSecret": {"name": "e2e-grafeas"}}
+        apply(authenticator_of(name, {"grafeas": spec})).checked()
+        try:
+            check = in_pod(*private)[f"stores/{server.host}"]
+            assert (check["result"], "permitted, by name" in check["remedy"]) == ("notChecked", True), check
+            apply(role, bound).checked()
+            account = f"system:serviceaccount:{NAMESPACE}:{subject['name']}"
+            wait_for_right(account, "get", "secrets/e2e-grafeas", "--namespace", NAMESPACE)
+            assert "it accepts the credentials" in in_pod(*private)[f"stores/{server.host}"]["message"]
+            server.token = "another"  # noqa: S105 - as above
+            check = in_pod(*private)[f"stores/{server.host}"]
+            assert (check["result"], "it refuses the credentials" in check["message"]) == ("problem", True), check
+        finally:
+            kubectl("delete", "authn", name).checked()
+            kubectl("-n", NAMESPACE, "delete", "role,rolebinding", "sealgate-doctor-secrets", "--ignore-not-found")
 
 
 def _phase(pod: str) -> str:

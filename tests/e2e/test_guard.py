@@ -102,16 +102,17 @@ def test_webhook_without_endpoint_is_reported(team: Team, samples: SampleImages)
     _expect_enforced(team, samples)
 
 
-def test_removed_kind_is_reported(team: Team, samples: SampleImages) -> None:
+@pytest.mark.parametrize("crd", [CRD, "verificationexceptions.sealgate.dev"])
+def test_removed_kind_is_reported(team: Team, samples: SampleImages, crd: str) -> None:
     _forget_events("CRDMissing")
-    kubectl("delete", "crd", CRD).checked()
+    kubectl("delete", "crd", crd).checked()
     try:
         eventually(lambda: _reported(team, "CRDMissing"), "the missing kind is reported")
     finally:
         # As Helm installs it, or its next installation would be in conflict with this test.
         options = ("--server-side", "--field-manager=helm", "--force-conflicts")
         kubectl("apply", *options, "-f", str(ROOT / "charts/sealgate/crds")).checked()
-        kubectl("wait", "--for=condition=Established", "--timeout=150s", f"crd/{CRD}").checked()
+        kubectl("wait", "--for=condition=Established", "--timeout=150s", f"crd/{crd}").checked()
     # The API server may need a moment to serve a kind whose definition is established.
     eventually(lambda: apply(authenticator(team.name, samples.key.entry)).ok, "the kind is served")
     _expect_enforced(team, samples)

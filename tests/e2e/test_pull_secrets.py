@@ -2,74 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.e2e.clusters import Machine, require_machine
-from tests.e2e.kube import eventually, run
 from tests.e2e.objects import pod, workload
-from tests.e2e.release import PRIVATE
-from tests.support.real_tools.required import require_tool
+from tests.e2e.private_registry import PASSWORD, give_secret, private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.e2e.conftest import SampleImages
-    from tests.e2e.images import Image, ImageBuilder
+    from tests.e2e.images import Image
     from tests.e2e.teams import Team
 
-USER, PASSWORD = "robot", "e2e-password"  # noqa: S105 - of a registry that lives as long as these tests
-CONFIG = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
-http: {{addr: "{address}"}}
-auth: {{htpasswd: {{realm: e2e, path: {folder}/htpasswd}}}}
-"""
-
-
-@pytest.fixture(scope="module")
-def private(
-    tmp_path_factory: pytest.TempPathFactory, image_builder: ImageBuilder, samples: SampleImages
-) -> Iterator[Image]:
-    """A signed image in a registry that requires a password."""
-    machine = require_machine()
-    folder = tmp_path_factory.mktemp("private")
-    machine.allow_plain_http(PRIVATE)
-    process = _start(folder, machine, int(PRIVATE.rpartition(":")[2]))
-    try:
-        image_builder.login(PRIVATE, USER, PASSWORD)
-        yield image_builder.signed(f"{PRIVATE}/team/app:1", samples.key.name)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _start(folder: Path, machine: Machine, port: int) -> subprocess.Popen[bytes]:
-    line = run(require_tool("htpasswd"), "-nbB", USER, PASSWORD).checked().out
-    (folder / "htpasswd").write_text(line)
-    (folder / "config.yml").write_text(CONFIG.format(folder=folder, address=f"{machine.address}:{port}"))
-    process = subprocess.Popen(
-        [require_tool("docker-registry"), "serve", str(folder / "config.yml")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def listening() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex((machine.address, port)) == 0
-
-    eventually(listening, "the registry listens")
-    assert process.poll() is None, "the registry has ended; another process listens on its port"
-    return process
-
-
-def _give_secret(team: Team) -> None:
-    options = (f"--docker-server={PRIVATE}", f"--docker-username={USER}", f"--docker-password={PASSWORD}")
-    team.kubectl("create", "secret", "docker-registry", "pull", *options).checked()
+__all__ = ["private"]
 
 
 def test_private_image_without_credentials_is_denied(team: Team, private: Image) -> None:
@@ -78,14 +23,14 @@ def test_private_image_without_credentials_is_denied(team: Team, private: Image)
 
 
 def test_pull_secret_of_the_pod_is_used(team: Team, private: Image) -> None:
-    _give_secret(team)
+    give_secret(team)
     team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
     team.wait("condition=Ready", "pod/app")
     assert team.get("pod/app")["status"]["containerStatuses"][0]["imageID"].endswith(private.digest)
 
 
 def test_pull_secret_of_the_service_account_is_used(team: Team, private: Image) -> None:
-    _give_secret(team)
+    give_secret(team)
     patch = '{"imagePullSecrets": [{"name": "pull"}]}'
     team.kubectl("patch", "serviceaccount", "default", "-p", patch).checked()
     team.create(workload("Deployment", "app", private.tagged)).checked()
@@ -95,7 +40,7 @@ def test_pull_secret_of_the_service_account_is_used(team: Team, private: Image) 
 def test_secret_of_another_namespace_is_not_used(
     team: Team, new_team: Callable[[], Team], samples: SampleImages, private: Image
 ) -> None:
-    _give_secret(team)
+    give_secret(team)
     team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
     other = new_team()
     other.require_signature(samples.key.entry, probe=samples.unsigned.tagged)

@@ -6,12 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.chart.rendering import NAMESPACE, ROOT
+from tests.cli.running import SEALGATE
 from tests.e2e import release
 from tests.e2e.documentation import Page
 from tests.e2e.kube import api, condition, eventually, get, kubectl
 from tests.e2e.objects import authenticator, later, pod, workload
+from tests.e2e.private_registry import give_secret, private
 from tests.e2e.servers import serve
 from tests.support.builders.objects import exception
 from tests.support.signers.cosign import Classic, push_classic, signature_tag
@@ -20,16 +23,23 @@ from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.e2e.conftest import SampleImages
+    from tests.e2e.images import Image
     from tests.e2e.kube import Object
     from tests.e2e.teams import Team
+    from tests.support.signers.private_keys import PrivateKey
+
+__all__ = ["private"]
 
 CRDS = ROOT / "tests/data/policy_reports"
 KINDS = ("policyreports.wgpolicyk8s.io", "reports.openreports.io")
 INTERVAL = 10
 #: Seconds in which a change is in the reports: several intervals, and the time of the caches.
 PATIENCE = 240.0
+#: TTL of what was verified, in seconds: short, so that a deleted signature shows up soon.
+VERIFIED_TTL = 20
 #: Repository and tag of an image whose registry can be stopped.
 PATH, TAG = "team/app", "v1"
 
@@ -37,9 +47,12 @@ PATH, TAG = "team/app", "v1"
 @pytest.fixture(scope="module", autouse=True)
 def reporting() -> Iterator[None]:
     """Switch the reports on, and off again."""
-    release.upgrade({"reports": {"enabled": True, "intervalSeconds": INTERVAL}})
+    defaults = yaml.safe_load((ROOT / "charts/sealgate/values.yaml").read_text(encoding="utf-8"))
+    reports = {"enabled": True, "intervalSeconds": INTERVAL}
+    release.upgrade({"reports": reports, "cache": {"verifiedSeconds": VERIFIED_TTL}})
     yield
-    release.upgrade({"reports": {"enabled": False}})
+    cache = {"verifiedSeconds": defaults["cache"]["verifiedSeconds"]}
+    release.upgrade({"reports": defaults["reports"], "cache": cache})
     kubectl("delete", "crd", *KINDS, "--ignore-not-found").checked()
 
 
@@ -81,13 +94,19 @@ def registry() -> Iterator[RegistrySimulator]:
 
 
 @pytest.fixture(scope="module")
+def key() -> PrivateKey:
+    """The key of the image in the registry that can be stopped."""
+    return new_key("ECDSA P-256", "reports")
+
+
+@pytest.fixture(scope="module")
 def declared(
     new_module_team: Callable[[], Team],
     samples: SampleImages,
     registry: RegistrySimulator,
+    key: PrivateKey,
 ) -> Team:
     """A namespace that requires a signature, which the image of its CronJob has; the registry is down."""
-    key = new_key("ECDSA P-256", "reports")
     push_classic(registry, PATH, Classic(registry.push_image(PATH, TAG), key))
     team = new_module_team()
     team.create(workload("CronJob", "app", f"{release.OPENSHIFT}/{PATH}:{TAG}")).checked()
@@ -198,18 +217,58 @@ def test_a_report_goes_with_its_workload(busy: Team) -> None:
     expect(busy, "Pod/bad")
 
 
-def test_stalled_reports_recover_and_a_deleted_signature_shows_up(declared: Team, registry: RegistrySimulator) -> None:
+def test_a_deleted_signature_shows_up_without_a_restart(declared: Team, registry: RegistrySimulator) -> None:
     expect(declared, "CronJob/app", "pass")
+    (process,) = release.pods("reports")
+    registry.delete(PATH, signature_tag(registry.repositories[PATH].tags[TAG]))
+    expect(declared, "CronJob/app", "fail")
+    (same,) = release.pods("reports")
+    assert same["metadata"]["uid"] == process["metadata"]["uid"]
+    assert same["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_the_log_explains_a_result_by_its_id(declared: Team, tmp_path: Path) -> None:
+    expect(declared, "CronJob/app", "fail")
+    (result,) = reports(declared)["CronJob/app"]["results"]
+    page, log = Page(ROOT / "docs" / "reports.md"), {"reports.log": str(tmp_path / "reports.log")}
+    page.run("What a report says", "$ kubectl -n sealgate-system logs", log | {"$ kubectl": "kubectl"}).checked()
+    decision = {"u7ryfqg2-3kzbn5ol": result["properties"]["decisionId"], "$ sealgate": str(SEALGATE)}
+    shown = page.run("What a report says", "$ sealgate explain", log | decision).checked().out
+    assert "fail in the report" in shown
+    assert result["message"] in shown
+
+
+def test_stalled_reports_recover_and_are_not_written_again(
+    declared: Team, busy: Team, key: PrivateKey, registry: RegistrySimulator
+) -> None:
+    expect(declared, "CronJob/app", "fail")
+    expect(busy, "Pod/good", "pass")
+    written = {kind: reports(busy, kind)["Pod/good"]["metadata"]["resourceVersion"] for kind in KINDS}
     try:
         release.stop("reports")
-        registry.delete(PATH, signature_tag(registry.repositories[PATH].tags[TAG]))
+        push_classic(registry, PATH, Classic(registry.repositories[PATH].tags[TAG], key))
         expect_condition(declared, "False", "ReportsStalled")
         # The reports stay as they were.
-        assert outcomes(declared, "CronJob/app") == {"pass"}
+        assert outcomes(declared, "CronJob/app") == {"fail"}
     finally:
         kubectl("-n", NAMESPACE, "scale", "deployment/sealgate-reports", "--replicas=1").checked()
-    expect(declared, "CronJob/app", "fail")
+    expect(declared, "CronJob/app", "pass")
     expect_condition(declared, "True", "ReportsWritten")
+    # The new process has compared what it did not need to write.
+    assert {kind: reports(busy, kind)["Pod/good"]["metadata"]["resourceVersion"] for kind in KINDS} == written
+
+
+def test_a_private_image_is_verified_with_its_pull_secret(
+    new_team: Callable[[], Team], samples: SampleImages, private: Image
+) -> None:
+    team = new_team()
+    give_secret(team)
+    team.create(pod("app", private.tagged, imagePullSecrets=[{"name": "pull"}])).checked()
+    team.create(workload("CronJob", "without", private.tagged)).checked()
+    team.wait("condition=Ready", "pod/app")
+    team.require_signature(samples.key.entry, probe=samples.unsigned.tagged)
+    expect(team, "Pod/app", "pass")
+    expect(team, "CronJob/without", "error")
 
 
 def test_rights_are_those_of_the_webhook_and_reports(busy: Team) -> None:

@@ -29,6 +29,8 @@ package)
     for other in webhook operator; do
       [ "$other" = "$part" ] || rm -rf "$packages/sealgate_$other"
     done
+    # Conditions use CEL's standard library only, and the wheels bring sources along that no module needs.
+    rm -rf "$packages/cel_expr_python/ext" "$packages/bazel-project"
     # Only the connection of the Kubernetes client is used, not its thousand typed models.
     rm -rf "$packages/kubernetes/aio"
     find "$packages/kubernetes/client/api" "$packages/kubernetes/client/models" -name '*.py' ! -name __init__.py -delete

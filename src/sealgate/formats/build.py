@@ -9,7 +9,6 @@ from sealgate.formats.cosign import verify as cosign
 from sealgate.formats.grafeas import verify as grafeas
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.notary import verify as notary
-from sealgate.formats.notation import verify as notation
 from sealgate.formats.oracle import verify as oracle
 from sealgate.formats.simple_signing import verify as simple_signing
 from sealgate.keys.resolvers import UsableKeys
@@ -18,15 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sealgate.api.v1alpha1.authenticator import Authenticator
+    from sealgate.api.v1alpha1.notation import NotationSpec
     from sealgate.formats.interface import Check
     from sealgate.keys.resolvers import KeyResolver
+
+
+def _build_notation(spec: NotationSpec, keys: KeyResolver) -> Check:
+    """Import the format only where an authenticator has it: certificates and OCSP take a megabyte of each process."""
+    from sealgate.formats.notation import verify
+
+    return verify.build(spec, keys)
+
 
 #: Every format: the attribute of its field in `AuthenticatorSpec`, and the function that makes a check of that field.
 FORMATS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
     "cosign": cosign.build,
     "simple_signing": simple_signing.build,
     "notary": notary.build,
-    "notation": notation.build,
+    "notation": _build_notation,
     "grafeas": grafeas.build,
     "oracle": oracle.build,
 }

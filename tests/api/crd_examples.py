@@ -147,7 +147,31 @@ def _pattern(name: str, value: str, says: str) -> Wrong:
     return Wrong(name, "spec.images.0.repository", value, says)
 
 
+KEYLESS: dict[str, Any] = {
+    "identities": [{"issuer": "https://accounts.example.com", "subjectRegExp": ".*@example.com"}],
+}
+
+
+def _keyless(name: str, says: str, **cosign: Any) -> Wrong:
+    spec = {"keyless": KEYLESS, "trustedRoot": {"inline": "{}"}, **cosign}
+    written = {field: value for field, value in spec.items() if value is not ...}
+    return Wrong(name, "spec.cosign", written, says, "authenticator")
+
+
+def _identity(name: str, says: str, **identity: str) -> Wrong:
+    return _keyless(name, says, keyless={"identities": [identity]})
+
+
 WRONG = (
+    _keyless("keyless without a trusted root", "trustedRoot belongs to keyless", trustedRoot=...),
+    _keyless("trusted root without a use", "trustedRoot belongs to keyless", keyless=..., keys=[{"pem": PEM}]),
+    _keyless("neither keys nor identities", "write keys, keyless or both", keyless=..., requireTransparencyLog=True),
+    _keyless("no identity", "should have at least 1 items", keyless={"identities": []}),
+    _keyless("two trusted roots", "exactly one", trustedRoot={"inline": "{}", "secretRef": {"name": "a", "key": "b"}}),
+    _identity("identity without an issuer", "exactly one of issuer and issuerRegExp", subject="a"),
+    _identity("identity without a subject", "exactly one of subject and subjectRegExp", issuer="a"),
+    _identity("identity with two issuers", "exactly one of issuer", issuer="a", issuerRegExp="a", subject="a"),
+    _identity("identity with two subjects", "exactly one of subject", issuer="a", subject="a", subjectRegExp="a"),
     Wrong("exception for all images", "spec.images", ..., "spec.images: Required value", "exception"),
     Wrong("exception for no image", "spec.images", [], "should have at least 1 items", "exception"),
     Wrong("exception for all namespaces", "spec.namespaces", ..., "spec.namespaces: Required value", "exception"),

@@ -1,8 +1,9 @@
 """Public keys from Secrets: the only content of a Secret that may be copied to a status, which many users can read.
 
 The author of an `Authenticator` chooses which Secret of sealgate's namespace it names. So nothing of a Secret is
-copied, not even into a message, except what has been parsed as a public key, a certificate, an OpenPGP certificate or a
-list of revoked certificates; and of these only the parsed parts, not the text around them.
+copied, not even into a message, except what has been parsed as a public key, a certificate, an OpenPGP certificate, a
+list of revoked certificates, or a trusted root of sigstore; and of these only the parsed parts, not the text around
+them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.keys.openpgp.packets import armored_blocks
 from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.spki import read_certificate_key
+from sealgate.sigstore.trusted_root import parse_trusted_root
 
 #: The most characters of one entry in a status.
 MAX_TEXT = 65536
@@ -35,7 +37,7 @@ class PublicMaterial:
     """What may be copied.
 
     Attributes:
-        text: PEM, or armored OpenPGP.
+        text: PEM, armored OpenPGP, or a trusted root of sigstore (JSON).
         fingerprint: of the one key in it; None where it is not one.
         algorithm: the only algorithm that is accepted from it; None where that does not apply.
     """
@@ -62,7 +64,7 @@ def read_key(raw: bytes, algorithm: str | None, distinguishing_id: str | None = 
 
 
 def read_public(raw: bytes) -> PublicMaterial:
-    """Return OpenPGP or X.509 certificates, public keys or revocation lists out of bytes that may hold anything.
+    """Return certificates, public keys, revocation lists or a trusted root out of bytes that may hold anything.
 
     Raises:
         InvalidKeyError: they hold none, or something secret, or too much.
@@ -72,15 +74,29 @@ def read_public(raw: bytes) -> PublicMaterial:
             "it holds a private key, which nothing here needs; store only the public part, and if others can read "
             "this Secret, make a new key"
         )
+    if raw.lstrip()[:1] == b"{":
+        return _bounded(_trusted_root(raw))
     labels = {label.decode() for label in _LABEL.findall(raw)}
     if "PGP PUBLIC KEY BLOCK" in labels or (raw and raw[0] & _PACKET_MARK):
         return _bounded(_openpgp(raw))
     if labels and labels <= {"CERTIFICATE", "PUBLIC KEY", "X509 CRL"}:
         return _bounded(_pem(raw))
     raise InvalidKeyError(
-        "it holds neither OpenPGP public keys, nor certificates, revocation lists or public keys in PEM; write what "
-        "`gpg --armor --export` prints, or PEM"
+        "it holds neither OpenPGP public keys, nor certificates, revocation lists or public keys in PEM, nor a trusted "
+        "root in JSON; write what `gpg --armor --export` prints, PEM, or sigstore's trusted_root.json"
     )
+
+
+def _trusted_root(raw: bytes) -> PublicMaterial:
+    try:
+        # Written anew from what was read.
+        return PublicMaterial(parse_trusted_root(raw).document)
+    except InvalidKeyError as error:
+        # What is wrong would name members of the Secret.
+        message = (
+            "it holds JSON that is not a trusted root of sigstore; `sealgate policy check` says what is wrong with one"
+        )
+        raise InvalidKeyError(message) from error
 
 
 def _openpgp(raw: bytes) -> PublicMaterial:

@@ -305,6 +305,8 @@ _RULES: Mapping[str, list[Schema]] = {
     ],
 }
 _KEY_MATERIAL = frozenset({"pem", "pgp", "inline"})
+#: Models whose fields of these names hold what the operator has read, or JSON.
+_WITHOUT_PEM = frozenset({"KeyStatus", "TrustedRootSource"})
 #: Characters that one rule may search in an object: the API server allows a cost of ten million for each rule.
 _SEARCHABLE = 8 << 20
 _ALTERNATIVES = (
@@ -314,7 +316,11 @@ _ALTERNATIVES = (
 #: The models of which exactly one field is set, and what their fields are called in messages.
 _CHOICES = {"AuthenticatorSpec": "format", "KMSSource": "KMS"}
 #: What the alternatives of some models are called, as the models themselves do.
-_OTHER_WORDS = {"KeyringSource": "source of the keyring", "NotaryRoot": "pin of the root"}
+_OTHER_WORDS = {
+    "KeyringSource": "source of the keyring",
+    "NotaryRoot": "pin of the root",
+    "TrustedRootSource": "source",
+}
 
 
 def custom_resource_definition(kind: Kind) -> Schema:
@@ -373,7 +379,7 @@ def extend(node_path: str, node: Schema, times: int) -> Schema:
         times: how often there can be such a node in one object.
     """
     rules = list(_RULES.get(node_path, ()))
-    if node["type"] == "object" and node_path != "KeyStatus":
+    if node["type"] == "object" and node_path not in _WITHOUT_PEM:
         rules += _key_material(node, times)
     if node_path in _CHOICES:
         rules.append(_exactly_one(_CHOICES[node_path], list(node["properties"])))

@@ -27,7 +27,7 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, UserWarning)
 
 #: Limit for the certificates of one chain, without its root.
-MAX_CHAIN = 8
+MAX_CHAIN = 16
 
 
 def verify_chain(

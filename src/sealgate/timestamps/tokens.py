@@ -48,7 +48,7 @@ HASHES: Mapping[str, str] = {
     "2.16.840.1.101.3.4.2.3": "sha512",
 }
 _GRANTED = (0, 1)  # granted, grantedWithMods
-_MAX_CERTIFICATES = 16
+_MAX_CERTIFICATES = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def test_both_versions_of_the_statement_are_read(environment: CosignEnvironment,
         ({"members": {"verificationMaterial": None}}, Reason.MALFORMED_EVIDENCE),
         ({"members": {"dsseEnvelope": None}}, Reason.MALFORMED_EVIDENCE),
         ({"members": {"mediaType": None}}, Reason.MALFORMED_EVIDENCE),
-        ({"members": {"mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.2"}}, Reason.TYPE_MISMATCH),
+        ({"members": {"mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.4"}}, Reason.TYPE_MISMATCH),
         ({"members": {"messageSignature": {"signature": "AAAA"}}}, Reason.TYPE_MISMATCH),
     ],
 )

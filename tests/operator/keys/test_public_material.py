@@ -16,6 +16,7 @@ from tests.operator.objects import fingerprint_of, pem
 from tests.support.builders.key_encodings import explicit_p256
 from tests.support.examples import examples
 from tests.support.signers.notation import NOW, Authority
+from tests.support.signers.sigstore import make_sigstore
 from tests.support.signers.simple_signing import armored_key
 from tests.support.simulators.revocation import RevocationSimulator
 
@@ -74,6 +75,21 @@ def test_material_larger_than_a_status_is_refused() -> None:
     many = certificate() * (MAX_TEXT // 500)
     with pytest.raises(InvalidKeyError, match="remove keys that are not used"):
         read_public(many.encode())
+
+
+def test_trusted_root_is_written_anew() -> None:
+    root = make_sigstore().trusted_root()
+    found = read_public(b"\n  " + json.dumps(root, indent=1).encode())
+    assert json.loads(found.text) == root
+    assert found.fingerprint is None
+
+
+@pytest.mark.parametrize("secret", [{"auths": {"registry": "secret"}}, {"mediaType": "secret"}, {}])
+def test_other_json_is_refused_without_a_word_of_it(secret: dict[str, object]) -> None:
+    with pytest.raises(InvalidKeyError, match="JSON that is not a trusted root") as refusal:
+        read_public(json.dumps(secret).encode())
+    assert "auths" not in refusal.value.message
+    assert ": secret" not in refusal.value.message
 
 
 def test_surrounding_blanks_of_a_key_are_removed() -> None:

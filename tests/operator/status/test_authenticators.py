@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tests.operator.objects import authenticator, cosign, fingerprint_of, inline
 from tests.support.clocks import NOW
 from tests.support.environments.kms import KMSEnvironment
 from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.sigstore import make_sigstore
 from tests.support.signers.simple_signing import AFTER_SPOILT, BEFORE_SPOILT, armored_key
 from tests.support.signers.sm2 import SM2PrivateKey
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
@@ -250,6 +252,20 @@ def test_invalid_keyring_is_refused(content: bytes, expected: str) -> None:
     found = assess_object(simple_signing({"secretRef": {"name": "keys", "key": "ring"}}), {"keys": {"ring": content}})
     assert expected in found.message
     assert found.status.keys[0].state == "Refused"
+
+
+def test_trusted_root_in_a_secret_is_copied_to_the_status() -> None:
+    root = json.dumps(make_sigstore().trusted_root())
+    identity = {"issuer": "https://accounts.example.com", "subject": "jane@example.com"}
+    reference = {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}}
+    obj = authenticator("release", {"cosign": {"keyless": {"identities": [identity]}, "trustedRoot": reference}})
+    found = assess_object(obj, {"sigstore": {"trusted_root.json": root.encode()}})
+    assert condition(found) == ("True", "KeysResolved")
+    assert json.loads(found.status.keys[0].pem or "") == json.loads(root)
+    assert found.fingerprints is None
+    assert condition(assess_object(obj, {})) == ("False", "SecretNotFound")
+    wrong = assess_object(obj, {"sigstore": {"trusted_root.json": b'{"mediaType": "x"}'}})
+    assert condition(wrong) == ("False", "KeyRefused")
 
 
 def test_the_signers_of_a_notary_role_may_be_in_secrets() -> None:

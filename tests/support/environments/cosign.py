@@ -115,8 +115,12 @@ class CosignEnvironment:
         self, reason: Reason, *keys: PrivateKey | dict[str, Any], image: Image | None = None, **fields: Any
     ) -> VerificationError:
         """Ask an authenticator about an image and expect a refusal for that reason."""
+        return self.refused_by(cosign_check(*keys, **fields), reason, image)
+
+    def refused_by(self, check: Check, reason: Reason, image: Image | None = None) -> VerificationError:
+        """Ask a check about an image and expect a refusal for that reason."""
         with pytest.raises(VerificationError) as caught:
-            self.verify(*keys, image=image, **fields)
+            self.ask(check, image)
         assert caught.value.reason is reason, caught.value.message
         assert caught.value.message.isprintable()
         return caught.value

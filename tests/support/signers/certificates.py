@@ -37,16 +37,18 @@ class CertifiedKey:
         begin: datetime = BEGIN,
         end: datetime = END,
         path_length: int | None = None,
+        serial_number: int | None = None,
     ) -> CertifiedKey:
         """Return a key with a certificate issued by this one."""
         own = key or ec.generate_private_key(ec.SECP256R1())
-        return CertifiedKey(own, _build(name, own, self, extensions, (ca, path_length), (begin, end)))
+        number = serial_number or x509.random_serial_number()
+        return CertifiedKey(own, _build(name, own, self, extensions, (ca, path_length), (begin, end), number))
 
 
 def make_root(name: str, *, begin: datetime = BEGIN, end: datetime = END) -> CertifiedKey:
     """Return a CA that certifies itself."""
     key = ec.generate_private_key(ec.SECP256R1())
-    return CertifiedKey(key, _build(name, key, None, (), (True, None), (begin, end)))
+    return CertifiedKey(key, _build(name, key, None, (), (True, None), (begin, end), 1))
 
 
 def purposes(*names: x509.ObjectIdentifier, critical: bool = True) -> tuple[x509.ExtensionType, bool]:
@@ -61,8 +63,9 @@ def _build(
     extensions: Sequence[tuple[x509.ExtensionType, bool]],
     constraints: tuple[bool, int | None],
     period: tuple[datetime, datetime],
+    serial_number: int,
 ) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
     ca, path_length = constraints
     usage = {
         usage: usage in (("key_cert_sign", "crl_sign") if ca else ("digital_signature",))
@@ -76,7 +79,7 @@ def _build(
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial_number)
         .not_valid_before(period[0])
         .not_valid_after(period[1] - timedelta(seconds=1))
         .add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)

@@ -66,7 +66,9 @@ class KeyStatus(StatusModel):
     )
     message: str = Field(default="", max_length=4096, description="Why a key is refused, for a person.")
     pem: str | None = Field(
-        default=None, max_length=65536, description="The public key as it was read: PEM, or armored OpenPGP."
+        default=None,
+        max_length=65536,
+        description="The public key as it was read: PEM, armored OpenPGP, or a trusted root (JSON).",
     )
     algorithm: str | None = Field(
         default=None,

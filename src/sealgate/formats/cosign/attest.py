@@ -15,6 +15,7 @@ from sealgate.formats.cosign import layouts
 from sealgate.formats.cosign.attestations import Requirement, is_likely_attestation
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.sign import Storage
+from sealgate.formats.cosign.signers import Signers
 from sealgate.formats.cosign.verify import CosignCheck
 from sealgate.formats.cosign.wire import (
     ATTESTATION_REFERRER_TYPE,
@@ -91,7 +92,7 @@ class CosignAttester:
 
     def _check(self) -> CosignCheck:
         return CosignCheck(
-            keys=(self.key.public,),
+            signers=Signers((self.key.public,)),
             annotations={},
             match_repository=True,
             signature_repository=self.signature_repository,

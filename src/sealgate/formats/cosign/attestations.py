@@ -4,7 +4,7 @@ They are found where cosign stores them: as layers of the tag `sha256-<hex>.att`
 the image, and as bundles. What a list, a layer or a manifest says of its predicate type only selects what is fetched.
 What counts is decided by the bytes that were signed.
 
-Who has signed is not decided here: `EnvelopeVerifier` is asked before anything in an envelope is believed.
+Who has signed is decided by `Signers`, before anything in an envelope is believed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sealgate.errors import UnavailableError, VerificationError
+from sealgate.formats.cosign.signers import bundle_attempt, envelope_attempt
 from sealgate.formats.cosign.store import SignatureStore
 from sealgate.formats.cosign.strangers import stranger
 from sealgate.formats.cosign.wire import (
     ATTESTATION_REFERRER_TYPE,
-    BUNDLE_TYPE,
+    BUNDLE_VERSIONS,
     ENVELOPE_ANNOTATION,
     ENVELOPE_TYPE,
     PREDICATE_ANNOTATION,
@@ -27,7 +28,7 @@ from sealgate.formats.cosign.wire import (
     parse_bundle,
     parse_envelope,
 )
-from sealgate.formats.evidence import Evidence, TooManyError, verify_detached
+from sealgate.formats.evidence import Evidence, TooManyError
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.messages import quote
 from sealgate.parsing.evidence import malformed, parse_object
@@ -36,14 +37,14 @@ from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sealgate.findings import Verified
     from sealgate.formats.cosign.claims import Claims
     from sealgate.formats.cosign.conditions import Condition
+    from sealgate.formats.cosign.signers import Signers
     from sealgate.formats.cosign.wire import Bundle, Envelope
     from sealgate.formats.interface import Sources
-    from sealgate.keys.public_keys import PublicKey
     from sealgate.references import Repository
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import ArtifactManifest, Layer
@@ -53,7 +54,7 @@ _LIKELY_TYPES = frozenset(
     {
         None,
         "",
-        BUNDLE_TYPE,
+        *BUNDLE_VERSIONS,
         ENVELOPE_TYPE,
         ATTESTATION_REFERRER_TYPE,
         "application/vnd.oci.empty.v1+json",
@@ -93,41 +94,6 @@ class Requirement:
             condition.check(predicate)
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """One signature over an envelope, with all that may say who made it; nothing in it is verified.
-
-    Attributes:
-        envelope: what is signed.
-        signature: one of its signatures.
-        bundle: the bundle around it; None for a layer.
-        layer: the layer that has it; its annotations may hold a certificate.
-    """
-
-    envelope: Envelope
-    signature: bytes
-    bundle: Bundle | None
-    layer: Layer
-
-
-#: Returns the signer's fingerprint, how the signature was made (for a person), and the exact bytes that it is over;
-#: raises `VerificationError` unless an accepted signer made it. See `Evidence.judge`.
-EnvelopeVerifier: TypeAlias = "Callable[[Sealed], tuple[str, str, bytes]]"
-
-
-def signed_by(keys: Sequence[PublicKey]) -> EnvelopeVerifier:
-    """Return what accepts the signatures of some keys.
-
-    Args:
-        keys: at least one.
-    """
-
-    def verify(sealed: Sealed) -> tuple[str, str, bytes]:
-        return verify_detached(keys, sealed.signature, sealed.envelope.signed, stranger(keys, sealed.bundle))
-
-    return verify
-
-
 class _Pursuit:
     """The search for what meets one requirement."""
 
@@ -162,29 +128,31 @@ class AttestationSearch:
         claims: of which image they must be.
         repository: holds the attestations.
         sources: the outside world.
-        verify: accepts signers.
-        signers: fingerprints of all signers that can verify, where those of the first requirement are the signers of
-            the finding, so that the search goes on until all of them are found; None where others are.
+        signers: whose attestations count.
+        all_signers: whether the signers of the first requirement are those of the finding, so that the search goes on
+            until all of them are found.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a search of these parts
+    def __init__(  # noqa: PLR0913 - a search of these parts
         self,
         requirements: Sequence[Requirement],
         claims: Claims,
         repository: Repository,
         sources: Sources,
-        verify: EnvelopeVerifier,
-        signers: frozenset[str] | None,
+        signers: Signers,
+        *,
+        all_signers: bool,
     ) -> None:
+        known = signers.fingerprints
         self._pursuits = [
-            _Pursuit(requirement, Evidence(sources.deadline, signers), every=signers is not None and number == 0)
+            _Pursuit(requirement, Evidence(sources.deadline, known), every=all_signers and number == 0)
             for number, requirement in enumerate(requirements)
         ]
         self._claims = claims
         self._repository = repository
         self._image = claims.image.digest
         self._store = SignatureStore(sources.registry, repository)
-        self._verify = verify
+        self._signers = signers
         self._candidates = 0
 
     def run(self) -> list[Verified]:
@@ -258,14 +226,14 @@ class AttestationSearch:
         if not is_image_manifest(manifest):
             return
         artifact = parse_artifact_manifest(manifest, "the manifest")
-        if artifact.artifact_type not in (BUNDLE_TYPE, ENVELOPE_TYPE, ATTESTATION_REFERRER_TYPE):
+        if artifact.artifact_type not in (*BUNDLE_VERSIONS, ENVELOPE_TYPE, ATTESTATION_REFERRER_TYPE):
             return  # an SBOM without a signature, a signature of another system: nothing to judge
-        if artifact.artifact_type == BUNDLE_TYPE and not self._open(artifact.annotations.get(PREDICATE_ANNOTATION)):
+        if artifact.artifact_type in BUNDLE_VERSIONS and not self._open(artifact.annotations.get(PREDICATE_ANNOTATION)):
             return  # a signature of the image, or an attestation of another type
         if artifact.subject != self._image:
             msg = f"its subject is {artifact.subject}, not {self._image}: it belongs to another image"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
-        if artifact.artifact_type == BUNDLE_TYPE:
+        if artifact.artifact_type in BUNDLE_VERSIONS:
             self._check_bundle(artifact, source)
         else:
             self._check_layers(artifact, source)
@@ -287,7 +255,7 @@ class AttestationSearch:
         self._judge(parse_envelope(members, "the envelope"), None, layer, source, wanted)
 
     def _check_bundle(self, artifact: ArtifactManifest, source: str) -> None:
-        if len(artifact.layers) != 1 or artifact.layers[0].media_type != BUNDLE_TYPE:
+        if len(artifact.layers) != 1 or artifact.layers[0].media_type not in BUNDLE_VERSIONS:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
         layer = artifact.layers[0]
         bundle = parse_bundle(self._store.blob(layer), "the bundle")
@@ -300,10 +268,15 @@ class AttestationSearch:
         self._count(len(envelope.signatures) - 1)
         for number, signature in enumerate(envelope.signatures, 1):
             where = source if len(envelope.signatures) == 1 else f"{source}, signature {number}"
-            sealed = Sealed(envelope, signature, bundle, layer)
+            unknown = stranger(self._signers.keys, bundle)
+            attempt = (
+                envelope_attempt(envelope, signature, layer.annotations, unknown)
+                if bundle is None
+                else bundle_attempt(bundle, signature, unknown)
+            )
             for each in wanted:
                 met = partial(each.requirement.check, envelope=envelope, claims=self._claims)
-                each.evidence.judge(where, partial(self._verify, sealed), met)
+                each.evidence.judge(where, partial(self._signers.verify, attempt), met)
 
 
 def is_likely_attestation(descriptor: Descriptor) -> bool:

@@ -12,6 +12,7 @@ from sealgate.findings import SeenSignature
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.deleting import LayerRemoval, ReferrerRemoval
 from sealgate.formats.cosign.search import Found, Search
+from sealgate.formats.cosign.signers import Signers
 from sealgate.formats.stored import StoredSignature, as_texts
 from sealgate.reasons import Reason
 from sealgate.references import Digest
@@ -42,15 +43,15 @@ def list_signatures(check: CosignCheck, image: Image, sources: Sources) -> tuple
     found: dict[str, Found] = {}
     claims = Claims(image, check.annotations, check.match_repository)
     repository = check.repository_of(image)
-    seen = Search(check.keys, claims, repository, sources, found).see()
-    return tuple(_stored(each, found.get(each.source), check.keys, repository) for each in seen)
+    seen = Search(check.signers, claims, repository, sources, found).see()
+    return tuple(_stored(each, found.get(each.source), check.signers.keys, repository) for each in seen)
 
 
 def list_unjudged(image: Image, sources: Sources) -> tuple[StoredSignature, ...]:
     """Return the stored signatures in an image's own repository; `judged` has only what is wrong without any key."""
     found: dict[str, Found] = {}
     repository = image.reference.repository
-    seen = Search((), Claims(image, {}, match_repository=False), repository, sources, found).see()
+    seen = Search(Signers(()), Claims(image, {}, match_repository=False), repository, sources, found).see()
     return tuple(
         _stored(_unjudged(each, found.get(each.source)), found.get(each.source), (), repository) for each in seen
     )

@@ -11,10 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
+from sealgate.formats.cosign.signers import bundle_attempt, classic_attempt
 from sealgate.formats.cosign.store import SignatureStore
 from sealgate.formats.cosign.strangers import stranger
 from sealgate.formats.cosign.wire import (
-    BUNDLE_TYPE,
+    BUNDLE_VERSIONS,
     CLASSIC_REFERRER_TYPE,
     PAYLOAD_TYPE,
     PREDICATE_ANNOTATION,
@@ -23,7 +24,7 @@ from sealgate.formats.cosign.wire import (
     parse_bundle,
     signature_tag,
 )
-from sealgate.formats.evidence import Evidence, verify_detached
+from sealgate.formats.evidence import Evidence
 from sealgate.messages import quote
 from sealgate.parsing.evidence import decode_base64, malformed
 from sealgate.reasons import Reason
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.cosign.claims import Claims
+    from sealgate.formats.cosign.signers import Signers
     from sealgate.formats.interface import Sources
-    from sealgate.keys.public_keys import PublicKey
     from sealgate.references import Repository
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import ArtifactManifest, Layer
@@ -46,7 +47,7 @@ _LIKELY_TYPES = frozenset(
     {
         None,
         "",
-        BUNDLE_TYPE,
+        *BUNDLE_VERSIONS,
         CLASSIC_REFERRER_TYPE,
         "application/vnd.oci.empty.v1+json",
         "application/vnd.oci.image.config.v1+json",
@@ -89,7 +90,7 @@ class Search:
     """The search for one image's signatures, once.
 
     Args:
-        keys: the authenticator's keys.
+        signers: whose signatures the authenticator accepts.
         claims: what a signed text must say.
         signature_repository: the repository that holds the signatures.
         sources: the outside world.
@@ -99,19 +100,20 @@ class Search:
 
     def __init__(
         self,
-        keys: tuple[PublicKey, ...],
+        signers: Signers,
         claims: Claims,
         signature_repository: Repository,
         sources: Sources,
         found: dict[str, Found] | None = None,
     ) -> None:
-        self._keys = keys
+        self._signers = signers
+        self._keys = signers.keys
         self._claims = claims
         self._digest = claims.image.digest
         self._signature_repository = signature_repository
         self._store = SignatureStore(sources.registry, signature_repository)
         self._found = found
-        wanted = None if found is not None else frozenset(key.fingerprint for key in keys)
+        wanted = None if found is not None else signers.fingerprints
         self._evidence = Evidence(sources.deadline, wanted)
 
     def run(self) -> Verified:
@@ -166,12 +168,12 @@ class Search:
         if not is_image_manifest(manifest):
             return
         artifact = parse_artifact_manifest(manifest, "the manifest")
-        if artifact.artifact_type not in (BUNDLE_TYPE, CLASSIC_REFERRER_TYPE):
+        if artifact.artifact_type not in BUNDLE_VERSIONS and artifact.artifact_type != CLASSIC_REFERRER_TYPE:
             return  # an SBOM, a signature of another system: nothing to judge
         if artifact.subject != self._digest:
             msg = f"its subject is {artifact.subject}, not {self._digest}: it belongs to another image"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
-        if artifact.artifact_type == BUNDLE_TYPE:
+        if artifact.artifact_type in BUNDLE_VERSIONS:
             self._check_bundle(artifact, manifest.digest, source)
         else:
             self._check_layers(artifact, manifest.digest, source)
@@ -204,7 +206,7 @@ class Search:
         self._note(source, read)
         self._evidence.judge(
             source,
-            lambda: verify_detached(self._keys, signature, payload, stranger(self._keys)),
+            lambda: self._signers.verify(classic_attempt(signature, payload, layer.annotations, stranger(self._keys))),
             self._claims.check_payload,
         )
 
@@ -213,7 +215,7 @@ class Search:
         if predicate != SIGN_PREDICATE:
             msg = f"it is an attestation ({quote(predicate, 100)}), which is not an image signature"
             raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
-        if len(artifact.layers) != 1 or artifact.layers[0].media_type != BUNDLE_TYPE:
+        if len(artifact.layers) != 1 or artifact.layers[0].media_type not in BUNDLE_VERSIONS:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
         found = Found(holder, artifact.layers[0], _created(artifact))
         self._note(source, found)
@@ -235,7 +237,7 @@ class Search:
             self._note(where, replace(read, signature=signature))
             self._evidence.judge(
                 where,
-                partial(verify_detached, self._keys, signature, envelope.signed, unknown),
+                partial(self._signers.verify, bundle_attempt(bundle, signature, unknown)),
                 lambda _: self._claims.check_envelope(envelope),
             )
 

@@ -14,6 +14,7 @@ from sealgate.clocks import timestamp
 from sealgate.errors import VerificationError
 from sealgate.formats.cosign import layouts
 from sealgate.formats.cosign.search import is_likely_signature
+from sealgate.formats.cosign.signers import Signers
 from sealgate.formats.cosign.verify import CosignCheck
 from sealgate.formats.cosign.wire import (
     BUNDLE_TYPE,
@@ -91,7 +92,7 @@ class CosignSigner:
 
     def _check(self) -> CosignCheck:
         return CosignCheck(
-            keys=(self.key.public,),
+            signers=Signers((self.key.public,)),
             annotations=self.annotations,
             match_repository=True,
             signature_repository=self.signature_repository,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import InvalidKeyError, NoKeyError, PolicyError, VerificationError
+from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Verified
-from sealgate.formats.cosign.attestations import AttestationSearch, Requirement, signed_by
+from sealgate.formats.cosign.attestations import AttestationSearch, Requirement
 from sealgate.formats.cosign.claims import Claims
 from sealgate.formats.cosign.conditions import compile_condition
 from sealgate.formats.cosign.predicates import slsa_conditions
 from sealgate.formats.cosign.search import Search
+from sealgate.formats.cosign.signers import read_signers
 from sealgate.formats.interface import hash_content
 from sealgate.formats.signers import each_once, public_check_keys
 from sealgate.references import parse_repository
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.attestations import AttestationRequirement
     from sealgate.api.v1alpha1.cosign import CosignSpec
     from sealgate.findings import SeenSignature
+    from sealgate.formats.cosign.signers import Signers
     from sealgate.formats.interface import CheckKey, Image, Sources
-    from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
     from sealgate.references import Repository
 
@@ -37,7 +38,7 @@ class CosignCheck:
     """One cosign authenticator's rules. Immutable, thread-safe.
 
     Attributes:
-        keys: the accepted keys, at least one, each once.
+        signers: the accepted keys and identities, at least one.
         annotations: what the signed text must carry.
         match_repository: whether the signed text must name the image's repository.
         signature_repository: where the signatures are; None for the image's own repository.
@@ -48,7 +49,7 @@ class CosignCheck:
         depends_on_tag: False: the tag makes no difference.
     """
 
-    keys: tuple[PublicKey, ...]
+    signers: Signers
     annotations: Mapping[str, str]
     match_repository: bool
     signature_repository: Repository | None
@@ -63,10 +64,10 @@ class CosignCheck:
         """The registry of the signatures, where the authenticator names one."""
         return frozenset() if self.signature_repository is None else frozenset({self.signature_repository.registry})
 
-    def keys_at(self, now: datetime) -> tuple[CheckKey, ...]:
-        """Return the accepted keys."""
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return the accepted keys; None where identities are accepted, whose keys are made for one signature each."""
         del now
-        return each_once(public_check_keys(self.keys))
+        return None if self.signers.keyless is not None else each_once(public_check_keys(self.signers.keys))
 
     def budget_host(self, image: Image) -> str:
         """Return the registry that holds the signatures."""
@@ -84,7 +85,7 @@ class CosignCheck:
         """
         claims = Claims(image, self.annotations, self.match_repository)
         signed = (
-            Search(self.keys, claims, self.repository_of(image), sources).run() if self.signature_required else None
+            Search(self.signers, claims, self.repository_of(image), sources).run() if self.signature_required else None
         )
         if not self.requirements:
             assert signed is not None  # noqa: S101 - without requirements a signature is required, see `build`
@@ -96,9 +97,13 @@ class CosignCheck:
 
     def _attested(self, claims: Claims, sources: Sources, seen: tuple[SeenSignature, ...]) -> list[Verified]:
         """Return what met each requirement; errors carry the signatures that were seen before, too."""
-        signers = None if self.signature_required else frozenset(key.fingerprint for key in self.keys)
         search = AttestationSearch(
-            self.requirements, claims, self.repository_of(claims.image), sources, signed_by(self.keys), signers
+            self.requirements,
+            claims,
+            self.repository_of(claims.image),
+            sources,
+            self.signers,
+            all_signers=not self.signature_required,
         )
         try:
             return search.run()
@@ -115,35 +120,24 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
     """Turn the `cosign` field of an `Authenticator` into a check.
 
     Raises:
-        InvalidKeyError: a key cannot be accepted.
+        InvalidKeyError: a key or the trusted root cannot be accepted.
+        InvalidPatternError: a regular expression of an identity cannot be accepted.
         InvalidReferenceError: the signature repository is no repository.
-        NoKeyError: there is no key.
+        NoKeyError: no signer is left.
         PolicyError: a condition on an attestation does not compile.
+        UnavailableError: the trusted root is not there (yet).
     """
-    accepted = _resolve(spec, keys)
+    signers = read_signers(spec, keys)
     signatures_in = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
     return CosignCheck(
-        keys=accepted,
+        signers=signers,
         annotations=dict(spec.annotations),
         match_repository=spec.match_repository,
         signature_repository=signatures_in,
-        content=_content(accepted, spec, signatures_in),
+        content=_content(signers, spec, signatures_in),
         requirements=tuple(_requirement(number, each) for number, each in enumerate(spec.attestations)),
         signature_required=spec.signatures == "Required",
     )
-
-
-def _resolve(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
-    accepted: dict[tuple[str, ...], PublicKey] = {}
-    for number, entry in enumerate(spec.keys):
-        try:
-            for key in keys.public_keys(entry):
-                accepted.setdefault(key.content, key)
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"cosign.keys[{number}]: {error.message}") from error
-    if not accepted:
-        raise NoKeyError("cosign.keys is empty: without a key no signature can count; add one")
-    return tuple(accepted.values())
 
 
 def _requirement(number: int, entry: AttestationRequirement) -> Requirement:
@@ -157,11 +151,11 @@ def _requirement(number: int, entry: AttestationRequirement) -> Requirement:
     return Requirement(entry.predicate_type, conditions)
 
 
-def _content(keys: tuple[PublicKey, ...], spec: CosignSpec, signatures_in: Repository | None) -> str:
+def _content(signers: Signers, spec: CosignSpec, signatures_in: Repository | None) -> str:
     document: dict[str, Any] = {
         "format": "cosign",
         "rules": _RULES_VERSION,
-        "keys": sorted(key.content for key in keys),
+        **signers.content(),
         "annotations": spec.annotations,
         "matchRepository": spec.match_repository,
         "signatureRepository": signatures_in.name if signatures_in else None,

@@ -1,8 +1,8 @@
 """What cosign signs and stores: classic payloads, and bundles made with a key (a DSSE envelope and a hint at the key).
 
 What is built here has the members, and their order, that cosign 3 writes. Certificates, transparency log entries and
-timestamps may be beside it. They belong to keyless signatures, which another kind of authenticator would check; here
-they are ignored and prove nothing.
+timestamps may be beside it; `sealgate.sigstore` reads them where an authenticator accepts identities or requires a log.
+To others they prove nothing.
 """
 
 from __future__ import annotations
@@ -61,6 +61,13 @@ ENVELOPE_ANNOTATION = "predicateType"
 
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+#: The version of a bundle by its type, which is also that of its layer and its manifest.
+BUNDLE_VERSIONS: Mapping[str, str] = {
+    "application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3": "0.3",
+    BUNDLE_TYPE: "0.3",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,15 @@ class Bundle:
         envelope: what is signed, with its signatures.
         hint: base64 of the SHA-256 of the signer's public key, as the bundle says; empty if it says none.
         keyless: whether it brings a certificate instead of naming a key.
+        version: "0.1", "0.2" or "0.3".
+        material: certificates, log entries and timestamps, as `sealgate.sigstore.material` reads them.
     """
 
     envelope: Envelope
     hint: str
     keyless: bool
+    version: str
+    material: Mapping[str, object]
 
 
 def parse_bundle(data: bytes, what: str) -> Bundle:
@@ -90,8 +101,9 @@ def parse_bundle(data: bytes, what: str) -> Bundle:
     """
     bundle = parse_object(data, what)
     media_type = text_member(bundle, "mediaType", what)
-    if media_type != BUNDLE_TYPE:
-        msg = f"{what} says it is {quote(media_type, 100)}; only {BUNDLE_TYPE} is supported"
+    version = BUNDLE_VERSIONS.get(media_type)
+    if version is None:
+        msg = f"{what} says it is {quote(media_type, 100)}; bundles of the versions 0.1 to 0.3 are supported"
         raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
     if "messageSignature" in bundle:
         msg = f"{what} signs a file (messageSignature), not an image"
@@ -101,6 +113,8 @@ def parse_bundle(data: bytes, what: str) -> Bundle:
         envelope=parse_envelope(object_member(bundle, "dsseEnvelope", what), what),
         hint=_hint(material, what),
         keyless="certificate" in material or "x509CertificateChain" in material,
+        version=version,
+        material=material,
     )
 
 

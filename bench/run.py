@@ -33,6 +33,7 @@ import curves
 import drain
 import events
 import formats
+import keyless
 import matching
 import memory
 import objects
@@ -234,6 +235,10 @@ def _formats(_: Bench) -> Iterator[Row]:
     for name, (first, again) in formats.measure().items():
         yield Row(f"one verification, {name}", first, "ms")
         yield Row("the same, from memory", again * 1e3, "us")
+    keyless_costs = keyless.measure()
+    yield Row("memory (RSS) that keyless signatures add at rest", keyless_costs["more_mib"], "MiB", most=8)
+    yield Row("CPU of one keyless signature, Rekor 1", keyless_costs["rekor1_ms"], "ms")
+    yield Row("the same, Rekor 2 with a timestamp", keyless_costs["rekor2_ms"], "ms")
 
 
 def _signing(_: Bench) -> Iterator[Row]:

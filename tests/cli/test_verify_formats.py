@@ -11,11 +11,15 @@ import pytest
 from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.support.builders.objects import authenticator, policy
+from tests.support.signers.cosign import push_bundle
+from tests.support.signers.keyless import ROOT, V2, bundle, keyless
 from tests.support.signers.notary import certified
 from tests.support.signers.private_keys import new_key, public_pem
+from tests.support.signers.sigstore import ISSUER, SUBJECT
 from tests.support.signers.simple_signing import Signer, payload
 from tests.support.simulators.notary import NotaryRepository, NotarySimulator
 from tests.support.simulators.openshift import OpenShiftSimulator
+from tests.support.simulators.registry import RegistrySimulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +112,22 @@ def test_expected_identity_needs_a_simple_signing_authenticator(tmp_path: Path) 
     result = sealgate("verify", "registry.example.org/a", "--policies", policies, "--expected-identity", "a:1")
     assert result.exit_code == 2
     assert "needs a simple signing authenticator, and the policies have none" in result.stderr
+
+
+def test_keyless_signature_is_verified_with_the_root_in_a_secret(tmp_path: Path) -> None:
+    with RegistrySimulator() as registry:
+        digest = registry.push_image(PATH, "1")
+        push_bundle(registry, PATH, bundle(digest, V2))
+        data = {"trusted_root.json": ROOT}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sigstore"}, "stringData": data}
+        reference = {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}}
+        for subject, code in ((SUBJECT, 0), ("joe@example.com", 1)):
+            identity = {"issuer": ISSUER, "subject": subject}
+            policies = write(
+                tmp_path / "policies.yaml",
+                secret,
+                authenticator("release", spec=keyless(identity, trustedRoot=reference)),
+                policy("release", f"{registry.host}/**"),
+            )
+            ask = (f"{registry.host}/{PATH}:1", "--policies", policies, "--insecure-registry", registry.host)
+            assert verdict(*ask)[0] == code

@@ -40,6 +40,7 @@ MODULE_ORDER = (
     "test_pull_secrets",
     "test_scan",
     "test_doctor",
+    "test_keyless",
     "test_huawei_swr",
     "test_alibaba_acr",
     "test_oracle_ocir",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.reasons import Reason
 from sealgate.sigstore.trusted_root import MAX_ROOT_BYTES
 from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
+from tests.support.signers.certificates import make_root
 from tests.support.signers.cosign import Classic, push_bundle, push_classic, signature_tag
 from tests.support.signers.keyless import (
     IDENTITY,
@@ -194,6 +197,19 @@ def test_attack_137_material_is_bounded(environment: CosignEnvironment) -> None:
             environment.ask(keyless_check(keyless()))
         assert refusal.value.reason in (Reason.MALFORMED_EVIDENCE, Reason.EVIDENCE_TOO_LARGE)
         environment.registry.delete(REPOSITORY, digest)
+
+
+def test_attack_137_issuers_that_certify_each_other_end_the_search(environment: CosignEnvironment) -> None:
+    evil = make_root("evil")
+    issuers = [evil.issue("evil", key=evil.key, ca=True) for _ in range(7)]
+    made = bundle(environment.digest, V2, "0.2", replace(SIGSTORE, ca=issuers[0]))
+    certificates = [
+        *(made.material or {})["x509CertificateChain"]["certificates"],
+        *({"rawBytes": base64.b64encode(one.certificate.public_bytes(Encoding.DER)).decode()} for one in issuers),
+    ]
+    made = _with_many(made, x509CertificateChain={"certificates": certificates})
+    push_bundle(environment.registry, REPOSITORY, made)
+    refused(environment, Reason.UNKNOWN_KEY)
 
 
 def test_attack_137_trusted_root_is_bounded() -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from sealgate.sigstore.certificates import Signer
 
-# A compiled expression takes no more memory than this, in bytes.
-_MAX_MEMORY = 1 << 20
+# Limit for the memory of one compiled expression and its states, in bytes. Each compiles in less than 5 ms then.
+_MAX_MEMORY = 1 << 18
 _MAX_NAMED = 3
 
 

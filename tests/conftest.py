@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.examples import FULL, QUICK
 from tests.support.forked_processes import end_fork_server
+from tests.support.process_count import PythonProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,6 +35,12 @@ if not os.environ.get("SEALGATE_E2E"):
 
 #: Longer texts are keys, signatures and documents, and not what anybody calls a test.
 MAX_TEXT = 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the processes of tests, except on a cluster."""
+    if not os.environ.get("SEALGATE_E2E"):
+        config.pluginmanager.register(PythonProcesses())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

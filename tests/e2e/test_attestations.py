@@ -93,4 +93,4 @@ def test_condition_that_does_not_compile_is_refused(attested: Attested) -> None:
     broken = requiring({"predicateType": SLSA, "conditions": ["predicate.builder.id =="]})
     done = apply(authenticator_of(f"{attested.team.name}-broken", broken))
     assert not done.ok
-    assert "cosign.attestations[0]: predicate.builder.id == is not a valid CEL expression" in done.err
+    assert "cosign.attestations[0]: condition 1 is not a valid CEL expression" in done.err

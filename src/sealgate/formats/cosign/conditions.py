@@ -87,7 +87,7 @@ def compile_condition(name: str, text: str) -> Condition:
     Raises:
         PolicyError: it is too long or too complex, it does not compile, or its value cannot be a bool.
     """
-    _require_bounds(text)
+    _require_bounds(name, text)
     # Imported here because it takes 8 MiB, and few installations have conditions. It has no type hints.
     from cel_expr_python import cel  # type: ignore[import-untyped]
 
@@ -95,23 +95,25 @@ def compile_condition(name: str, text: str) -> Condition:
         program = cel.NewEnv(variables={"predicate": cel.Type.DYN}).compile(text)
         kind = program.return_type()
     except Exception as error:
-        raise PolicyError(f"{quote(text)} is not a valid CEL expression: {_explain(error)}") from error
+        raise PolicyError(f"{name} is not a valid CEL expression ({_explain(error)}): {quote(text)}") from error
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
-        msg = f"{quote(text)} has a value of the type {quote(kind.name(), 40)}; a condition must be true or false"
+        msg = f"{name} must be true or false; its value is of the type {quote(kind.name(), 40)}: {quote(text)}"
         raise PolicyError(msg)
     return Condition(name, text, program)
 
 
-def _require_bounds(text: str) -> None:
+def _require_bounds(name: str, text: str) -> None:
     if len(text) > MAX_CONDITION:
-        raise PolicyError(f"a condition has at most {MAX_CONDITION} characters; this one has {len(text)}")
+        raise PolicyError(f"{name} must have at most {MAX_CONDITION} characters; it has {len(text)}")
     if not text.isprintable():
-        raise PolicyError("a condition must be one line of printable characters")
+        raise PolicyError(f"{name} must be one line of printable characters")
     if len(_MACRO.findall(text)) > MAX_MACROS:
-        msg = f"{quote(text)} has more than {MAX_MACROS} macros (all, exists, filter, map); write several conditions"
-        raise PolicyError(msg)
+        many = f"more than {MAX_MACROS} macros (all, exists, exists_one, filter, map)"
+        raise PolicyError(f"{name} has {many}; write several conditions instead: {quote(text)}")
     if text.count("+") > MAX_SUMS:
-        raise PolicyError(f"{quote(text)} has more than {MAX_SUMS} plus signs; write several conditions")
+        raise PolicyError(
+            f"{name} has more than {MAX_SUMS} plus signs; write several conditions instead: {quote(text)}"
+        )
 
 
 def _explain(error: Exception) -> str:

@@ -242,7 +242,7 @@ def test_pinned_certificate_missing_in_the_keyring_is_not_ready() -> None:
     ("content", "expected"),
     [
         (b"-----BEGIN PRIVATE KEY-----", "holds a private key"),
-        (b"hello", "neither OpenPGP public keys nor certificates"),
+        (b"hello", "neither OpenPGP public keys, nor certificates"),
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n", "does not end"),
         (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "cannot be read"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),

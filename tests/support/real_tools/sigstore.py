@@ -37,7 +37,12 @@ class SigstoreServices:
         self._settings: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
-        exported = self._control("up")
+        try:
+            exported = self._control("up")
+        except subprocess.CalledProcessError:
+            # What has started would keep its ports.
+            self._control("down")
+            raise
         lines = [shlex.split(line)[1:] for line in exported.splitlines() if line.startswith("export ")]
         self._settings = dict(item.split("=", 1) for line in lines for item in line)
         return self

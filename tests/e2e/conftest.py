@@ -41,6 +41,7 @@ MODULE_ORDER = (
     "test_scan",
     "test_doctor",
     "test_keyless",
+    "test_attestations",
     "test_huawei_swr",
     "test_alibaba_acr",
     "test_oracle_ocir",

@@ -135,6 +135,29 @@ def test_attack_125_azure_bearer_is_not_sent_to_other_hosts(endpoint: str) -> No
         assert azure.names.asked == []
 
 
+def test_attack_125_ca_of_an_entry_does_not_prove_a_public_address() -> None:
+    """A CA of the author, with traffic that is redirected inside the cluster, would take the bearer."""
+    own = {"pem": "of the author"}
+    with KMSEnvironment(GoogleKMSSimulator) as google, KMSEnvironment(AzureKeyVaultSimulator) as azure:
+        del google.secrets[SECRET]["address"], azure.secrets[SECRET]["address"]
+        entries = (
+            (google, google.entry(endpoint=None, ca=own)),
+            (azure, azure.entry(endpoint="https://shop-1.vault.azure.net", ca=own)),
+        )
+        for environment, entry in entries:
+            with pytest.raises(ForbiddenAddressError, match="only as the system's CA certificates authenticate it"):
+                environment.resolve(entry)
+            assert environment.names.asked == []
+
+
+def test_attack_125_azure_bearer_with_an_address_is_not_sent_to_another_vault() -> None:
+    with KMSEnvironment(AzureKeyVaultSimulator) as azure:
+        azure.secrets[SECRET]["address"] = b"https://shop-1.vault.azure.net"
+        with pytest.raises(ForbiddenAddressError, match="belongs to another address"):
+            azure.resolve(azure.entry(endpoint="https://another.vault.azure.net"))
+        assert azure.names.asked == []
+
+
 @pytest.mark.parametrize("region", ["s3", "evil.org/", "x.evil.org#", "eu-central-1.evil", "s3-eu-west-1"])
 def test_attack_125_region_names_no_host_of_a_customer(aws: KMSEnvironment, region: str) -> None:
     with pytest.raises(ValidationError, match="region"):

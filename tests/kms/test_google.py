@@ -49,21 +49,43 @@ def federate(environment: KMSEnvironment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "default"),
+    ("algorithm", "accepted"),
     [
         ("EC_SIGN_P256_SHA256", "ECDSA_SHA_256"),
         ("EC_SIGN_P384_SHA384", "ECDSA_SHA_384"),
         ("EC_SIGN_ED25519", "ED25519"),
         ("RSA_SIGN_PKCS1_2048_SHA256", "RSA_PKCS1_SHA_256"),
-        ("RSA_SIGN_PSS_3072_SHA256", "RSA_PKCS1_SHA_256"),
+        ("RSA_SIGN_PKCS1_4096_SHA512", "RSA_PKCS1_SHA_512"),
+        ("RSA_SIGN_PSS_3072_SHA256", "RSA_PSS_SHA_256"),
     ],
 )
-def test_key_is_accepted(google: KMSEnvironment, algorithm: str, default: str) -> None:
+def test_key_is_accepted(google: KMSEnvironment, algorithm: str, accepted: str) -> None:
     key = add(google, algorithm)
-    status = google.resolve_one()
-    assert (status.state, status.algorithm, status.key_version) == ("Accepted", default, "1")
+    status = google.resolve_one(google.entry(accepted))
+    assert (status.state, status.algorithm, status.key_version) == ("Accepted", accepted, "1")
     assert status.fingerprint == load_public_key(pem_of_key(key.versions["1"])).fingerprint
     assert status.source == f"kms google {google.key_id} at {google.kms.url}"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "accepted", "only"),
+    [
+        ("RSA_SIGN_PSS_2048_SHA256", None, "RSA_PSS_SHA_256"),
+        ("RSA_SIGN_PKCS1_4096_SHA512", None, "RSA_PKCS1_SHA_512"),
+        ("RSA_SIGN_PKCS1_2048_SHA256", "RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"),
+        ("EC_SIGN_ED25519", "ED25519_PH", "ED25519"),
+    ],
+)
+def test_key_that_signs_with_another_algorithm_is_refused_with_the_one_to_write(
+    google: KMSEnvironment, algorithm: str, accepted: str | None, only: str
+) -> None:
+    """Accepted, it would verify nothing, and each image would be denied for its signature."""
+    add(google, algorithm)
+    status = google.resolve_one(google.entry(accepted))
+    assert (status.state, status.reason, status.pem) == ("Refused", "AlgorithmMismatch", None)
+    assert f"the key signs with {only} only" in status.message
+    assert status.message.endswith(f"set algorithm: {only}")
+    assert google.resolve_one(google.entry(only)).state == "Accepted"
 
 
 def test_every_version_is_accepted_or_the_named_one(google: KMSEnvironment) -> None:
@@ -118,10 +140,10 @@ def test_key_signs(google: KMSEnvironment, algorithm: str, name: str | None) -> 
     sign_verified(google.signing_key(name), MESSAGE, google.deadline())
 
 
-def test_signature_with_the_padding_of_the_key_and_not_of_the_policy_is_not_returned(google: KMSEnvironment) -> None:
+def test_key_does_not_sign_with_the_padding_of_the_policy(google: KMSEnvironment) -> None:
     add(google, "RSA_SIGN_PSS_2048_SHA256")
-    with pytest.raises(SigningError, match="nothing was stored"):
-        sign_verified(google.signing_key(), MESSAGE, google.deadline())
+    with pytest.raises(SigningError, match="cannot sign: the key signs with RSA_PSS_SHA_256 only"):
+        google.signing_key()
 
 
 def test_workload_identity_reads_and_signs_with_one_exchange(google: KMSEnvironment) -> None:

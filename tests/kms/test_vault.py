@@ -120,6 +120,8 @@ def test_mount_and_namespace_are_asked_for(vault: KMSEnvironment) -> None:
         ({"keys": {"1": {"public_key": 7}}}, "public_key"),
         ({"keys": {"1": "x"}}, "1 is missing or not an object"),
         ({"keys": {"one": {}}}, "one is not a version"),
+        ({"keys": {"1" * 5000: {}}}, "is not a version"),
+        ({"keys": {"01": {}}}, "01 is not a version"),
         ({"keys": None}, "keys"),
         ({"min_decryption_version": None}, "min_decryption_version"),
         ({"type": "ed25519"}, "public_key is not base64"),

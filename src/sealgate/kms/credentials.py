@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from sealgate.api.v1alpha1.services import CredentialsSecret
+    from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
     from sealgate.clocks import Clock
     from sealgate.service_secrets import ServiceSecrets
 
@@ -191,20 +191,25 @@ class KMSCredentials:
         return Credentials(secret.name, self._secrets.read(secret.name))
 
 
-def require_address(given: Credentials, url: str, default: str | None = None) -> None:
+def require_address(given: Credentials, url: str, ca: ServiceCA | None, default: str | None = None) -> None:
     """See that a bearer may be sent to an address, since it works for each holder.
+
+    The author of a key entry chooses its CA too, and a CA of his own would prove a public address that is not the
+    cloud's. So a CA counts only for an address that is named beside the credentials.
 
     Args:
         given: the credentials; their member `address` names where they belong.
         url: where a request would go.
-        default: where credentials without that member belong; None where they must have it.
+        ca: the CA by which the entry has the address authenticated, if it has one.
+        default: the public address where credentials without that member belong; None where they must have it.
 
     Raises:
-        ForbiddenAddressError: they belong to another address, scheme and port included.
+        ForbiddenAddressError: they belong to another address, scheme and port included; or to a public one, which an
+            entry must not have authenticated by its own CA.
         UnavailableError: their address is missing or not a URL.
     """
-    own = optional_text_member(given.source, given.data, "address") or default
-    address = own or text_member(given.source, given.data, "address")
+    own = optional_text_member(given.source, given.data, "address")
+    address = own or default or text_member(given.source, given.data, "address")
     try:
         belongs = parse_url(address).origin == parse_url(url).origin
     except ForbiddenAddressError as error:
@@ -214,5 +219,11 @@ def require_address(given: Credentials, url: str, default: str | None = None) ->
         msg = (
             f"{describe_secret(given.source)} belongs to another address and is not sent to {quote(url)}; correct "
             "endpoint, or the address of the credentials"
+        )
+        raise ForbiddenAddressError(msg)
+    if own is None and ca is not None:
+        msg = (
+            f"{describe_secret(given.source)} is sent to {quote(url)} only as the system's CA certificates authenticate "
+            "it; leave out ca, or add address to the credentials"
         )
         raise ForbiddenAddressError(msg)

@@ -35,6 +35,7 @@ class KMSKey:
         state: the service's own word for the state it is in ("ENABLED").
         pem: the public key.
         kind: what the service says the key is, in the words of `PublicKey.kind` ("ECDSA P-256").
+        algorithm: the only algorithm that the service signs with; None where it has a choice.
         reason: why it is refused, one word for machines ("Disabled"); empty if it is not.
         message: the same for a person, with what to do.
     """
@@ -43,6 +44,7 @@ class KMSKey:
     state: str
     pem: str | None = None
     kind: str = ""
+    algorithm: Algorithm | None = None
     reason: str = ""
     message: str = ""
 

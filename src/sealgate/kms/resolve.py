@@ -103,6 +103,13 @@ def _judge(entry: KeyEntry, key: KMSKey, asked_at: datetime, refresh: float) -> 
     if loaded.kind != key.kind:
         msg = f"the KMS calls the key {key.kind}, and it is {loaded.kind}; check endpoint and keyId"
         return _refused(entry, key, "InvalidKey", msg, asked_at)
+    if key.algorithm not in {None, loaded.algorithm} and entry.has_one_algorithm:
+        # Accepted, it would verify nothing, and no message would say why.
+        msg = (
+            f"the key signs with {key.algorithm} only, and the entry accepts {loaded.algorithm}; set algorithm: "
+            f"{key.algorithm}"
+        )
+        return _refused(entry, key, "AlgorithmMismatch", msg, asked_at)
     return _accepted(entry, key, loaded, asked_at, refresh)
 
 

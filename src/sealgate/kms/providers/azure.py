@@ -183,8 +183,8 @@ class _Caller:
         host = url.origin.authority
         found = next((cloud for cloud in _CLOUDS if host.endswith(f".{cloud.domain}")), None)
         self._cloud = found or _PUBLIC
-        if found is None or not source.url.startswith("https://"):
-            require_address(given, source.url)
+        public = source.url if found is not None and url.origin.scheme == "https" else None
+        require_address(given, source.url, source.ca, public)
 
     def call(self, method: str, below: str, members: Mapping[str, object] | None = None) -> Mapping[str, object]:
         token = self._identities.session(self._session, self._clock, self._log_in)

@@ -40,14 +40,15 @@ _STATES: Mapping[str, tuple[str, str]] = {
     "PENDING_GENERATION": ("PendingActivation", "is not generated yet"),
     "PENDING_IMPORT": ("PendingImport", "still has to be imported"),
 }
-_KINDS: Mapping[str, str] = {
-    "EC_SIGN_P256_SHA256": "ECDSA P-256",
-    "EC_SIGN_P384_SHA384": "ECDSA P-384",
-    "EC_SIGN_ED25519": "Ed25519",
+#: The type of a key, with the only algorithm that it signs with, by Google's word for both.
+_KINDS: Mapping[str, tuple[str, Algorithm]] = {
+    "EC_SIGN_P256_SHA256": ("ECDSA P-256", Algorithm.ECDSA_SHA_256),
+    "EC_SIGN_P384_SHA384": ("ECDSA P-384", Algorithm.ECDSA_SHA_384),
+    "EC_SIGN_ED25519": ("Ed25519", Algorithm.ED25519),
     **{
-        f"RSA_SIGN_{padding}_{size}": f"RSA {size[:4]}"
+        f"RSA_SIGN_{padding}_{bits}_SHA{digest}": (f"RSA {bits}", Algorithm(f"RSA_{padding}_SHA_{digest}"))
         for padding in ("PKCS1", "PSS")
-        for size in ("2048_SHA256", "3072_SHA256", "4096_SHA256", "4096_SHA512")
+        for bits, digest in ((2048, 256), (3072, 256), (4096, 256), (4096, 512))
     },
 }
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
@@ -76,7 +77,6 @@ def sign(source: GoogleKMS, task: SigningTask, secrets: KMSCredentials, services
     return base64_text(answer, "signature", _WHAT)
 
 
-#: The padding of RSA is the key's own; a signature with another one does not verify, and is not stored.
 SIGNING = SigningService(
     sign,
     {
@@ -107,7 +107,7 @@ class _Caller:
             self._caller = WorkloadIdentity.from_members(given.source, given.data)
         else:
             self._caller = ServiceAccountKey.from_secret(given.source, given.data)
-        require_address(given, source.url, GOOGLE_KMS)
+        require_address(given, source.url, source.ca, GOOGLE_KMS)
 
     def call(self, method: str, below: str, members: Mapping[str, object] | None = None) -> Mapping[str, object]:
         url = f"{self._source.url}/v1/{self._source.key}{below}"
@@ -140,7 +140,8 @@ class _Caller:
             return KMSKey(version, state, reason="UnsupportedAlgorithm", message=msg)
         answer = self.call("GET", f"/cryptoKeyVersions/{version}/publicKey")
         same(text(answer, "name", _WHAT), f"{above}/cryptoKeyVersions/{version}", _WHAT)
-        return KMSKey(version, state, text(answer, "pem", _WHAT), _KINDS[str(algorithm)])
+        kind, only = _KINDS[str(algorithm)]
+        return KMSKey(version, state, text(answer, "pem", _WHAT), kind, only)
 
     def _bearer(self) -> str:
         caller = self._caller

@@ -7,6 +7,7 @@ to one address: that of its Secret, or that of the settings of this process, and
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ _ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")
 _ED25519_BYTES = 32
 #: Seconds for which a token without an end is used before the next login.
 _NO_END_SECONDS = 3600
+#: As the entries have it: at most a million.
+_NUMBER = re.compile(r"[1-9][0-9]{0,6}")
 _HASHES = {"224": "sha2-224", "256": "sha2-256", "384": "sha2-384", "512": "sha2-512"}
 
 
@@ -120,7 +123,7 @@ def _what_is_wrong(details: Mapping[str, object]) -> tuple[str, str] | None:
 
 
 def _number(version: str) -> int:
-    if not (version.isascii() and version.isdecimal()):
+    if _NUMBER.fullmatch(version) is None:
         raise unexpected(_WHAT, f"{quote(version, 40)} is not a version")
     return int(version)
 
@@ -159,7 +162,7 @@ class _Caller:
         self._given = secrets.of("vault", source.credentials_secret)
         self._services = services
         self._clock = clock
-        require_address(self._given, self._url)
+        require_address(self._given, self._url, source.ca)
 
     def call(self, method: str, action: str, members: Mapping[str, object] | None = None) -> Mapping[str, object]:
         source = self._source

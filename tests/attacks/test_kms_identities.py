@@ -145,7 +145,7 @@ def test_attack_125_ca_of_an_entry_does_not_prove_a_public_address() -> None:
             (azure, azure.entry(endpoint="https://shop-1.vault.azure.net", ca=own)),
         )
         for environment, entry in entries:
-            with pytest.raises(ForbiddenAddressError, match="only as the system's CA certificates authenticate it"):
+            with pytest.raises(ForbiddenAddressError, match="only as the system's CAs authenticate it"):
                 environment.resolve(entry)
             assert environment.names.asked == []
 

@@ -90,6 +90,23 @@ def test_other_versions_are_refused_with_a_reason(
     assert (status.state, status.reason, status.pem) == ("Refused", reason, None)
 
 
+def test_disabled_version_that_the_vault_lets_no_caller_read_costs_no_other(azure: KMSEnvironment) -> None:
+    """Revoking one version must neither keep it accepted nor stop the others."""
+    key = add(azure, "ECDSA P-256", VERSION, OTHER)
+    key.disabled = {VERSION}
+    found = {status.key_version: (status.state, status.reason) for status in azure.resolve()}
+    assert found == {VERSION: ("Refused", "Disabled"), OTHER: ("Accepted", "")}
+    assert azure.resolve_one(azure.entry(keyVersion=VERSION)).reason == "Disabled"
+
+
+def test_version_that_the_credentials_may_not_read_is_unavailable(azure: KMSEnvironment) -> None:
+    add(azure)
+    azure.resolve()
+    azure.kms.faults.status(f"release/{VERSION}", 403)
+    with pytest.raises(UnauthorizedError, match="Azure Key Vault answers 403"):
+        azure.resolve(azure.entry(keyVersion=VERSION))
+
+
 @pytest.mark.parametrize(
     ("key", "why"),
     [

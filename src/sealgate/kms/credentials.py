@@ -223,7 +223,7 @@ def require_address(given: Credentials, url: str, ca: ServiceCA | None, default:
         raise ForbiddenAddressError(msg)
     if own is None and ca is not None:
         msg = (
-            f"{describe_secret(given.source)} is sent to {quote(url)} only as the system's CA certificates authenticate "
-            "it; leave out ca, or add address to the credentials"
+            f"{describe_secret(given.source)} is sent to {quote(url)} only as the system's CAs authenticate it; leave "
+            "out ca, or add address to the credentials"
         )
         raise ForbiddenAddressError(msg)

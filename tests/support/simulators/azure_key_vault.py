@@ -38,12 +38,14 @@ class AzureKey:
     Attributes:
         kind: "ECDSA P-256", "RSA 2048".
         state: empty, or why every version is disabled.
+        disabled: the versions that are disabled, and that no caller may read.
         hsm: whether its type is one of an HSM.
         versions: private keys by version.
     """
 
     kind: str
     state: str = ""
+    disabled: set[str] = field(default_factory=set)
     hsm: bool = False
     operations: tuple[str, ...] = ("sign", "verify")
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -96,12 +98,17 @@ class AzureKeyVaultSimulator(HTTPSimulator):
         if key is None or match[2] not in key.versions:
             return _error(404, "KeyNotFound")
         kid = f"{self.url}/keys/{match[1]}/{match[2]}"
+        if match[2] in key.disabled:
+            return _error(403, "Forbidden")
         if match[3] is None:
-            return json_answer({"key": {"kid": kid, **_described(key, match[2])}, "attributes": _attributes(key)})
+            described = {"kid": kid, **_described(key, match[2])}
+            return json_answer({"key": described, "attributes": _attributes(key, match[2])})
         return self._sign(kid, key, match[2], json.loads(request.body))
 
     def _list(self, name: str, key: AzureKey, skip: int) -> Answer:
-        found = [{"kid": f"{self.url}/keys/{name}/{each}", "attributes": _attributes(key)} for each in key.versions]
+        found = [
+            {"kid": f"{self.url}/keys/{name}/{each}", "attributes": _attributes(key, each)} for each in key.versions
+        ]
         rest = f"{self.url}/keys/{name}/versions?api-version=7.4&skip={skip + _PAGE}"
         return json_answer(
             {"value": found[skip : skip + _PAGE], "nextLink": rest if len(found) > skip + _PAGE else None}
@@ -133,8 +140,8 @@ class AzureKeyVaultSimulator(HTTPSimulator):
         return json_answer({"access_token": self.tokens[-1], "expires_in": 3600, "token_type": "Bearer"})
 
 
-def _attributes(key: AzureKey) -> dict[str, Any]:
-    return {"enabled": not key.state, **key.attributes}
+def _attributes(key: AzureKey, version: str) -> dict[str, Any]:
+    return {"enabled": not key.state and version not in key.disabled, **key.attributes}
 
 
 def _described(key: AzureKey, version: str) -> dict[str, Any]:

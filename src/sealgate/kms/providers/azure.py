@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -81,8 +82,10 @@ def fetch(source: AzureKMS, secrets: KMSCredentials, services: Services, clock: 
     caller = _Caller(source, secrets, services, clock)
     only = source.key_version or ""
     try:
-        versions = (only,) if only else caller.versions()
-        return tuple(caller.key(version) for version in versions)
+        if only:
+            return (caller.named(only),)
+        listed = caller.versions()
+        return tuple(refusal or caller.key(version) for version, refusal in listed.items())
     except NotFoundError as error:
         return refused(only, "", "KeyNotFound", f"{error.message}: there is no such key; check endpoint and key")
 
@@ -201,16 +204,20 @@ class _Caller:
             self._identities.forget(self._session)  # it may have been revoked
             raise
 
-    def versions(self) -> tuple[str, ...]:
-        """Return every version, so that a rotation does not spoil what was signed before it."""
-        found: list[str] = []
+    def versions(self) -> dict[str, KMSKey | None]:
+        """Return every version, so that a rotation does not spoil what was signed before it.
+
+        With each comes its refusal, if the list says one: a vault may let no caller read what is disabled, which must
+        not cost the other versions.
+        """
+        found: dict[str, KMSKey | None] = {}
         below = f"/versions?{_API}&maxresults=25"
         for _ in range(_MAX_PAGES):
             page = self.call("GET", below)
             for each in objects(page.get("value"), _WHAT):
                 version = word(text(each, "kid", _WHAT).rpartition("/")[2], _WHAT)
                 self.require_same_key(text(each, "kid", _WHAT), version)
-                found.append(version)
+                found[version] = self._refusal(version, each)
             following = page.get("nextLink")
             if not following:
                 break
@@ -218,15 +225,25 @@ class _Caller:
             start, _, rest = str(following).partition("/versions?")
             same(start.rpartition("/keys/")[2].lower(), self._source.key.lower(), _WHAT)
             below = f"/versions?{rest}"
-        return tuple(found[:MAX_VERSIONS])
+        return dict(islice(found.items(), MAX_VERSIONS))
+
+    def named(self, version: str) -> KMSKey:
+        """Return the version that the source names; if the vault lets no caller read it, why the list refuses it."""
+        try:
+            return self.key(version)
+        except UnauthorizedError:
+            refusal = self.versions().get(version)
+            if refusal is None:
+                raise
+            return refusal
 
     def key(self, version: str) -> KMSKey:
         answer = self.call("GET", f"/{version}?{_API}")
         key = member(answer, "key", _WHAT)
         self.require_same_key(text(key, "kid", _WHAT), version)
-        wrong = _not_usable(member(answer, "attributes", _WHAT), self._clock.now().timestamp())
-        if wrong is not None:
-            return KMSKey(version, "", reason=wrong[0], message=wrong[1])
+        refusal = self._refusal(version, answer)
+        if refusal is not None:
+            return refusal
         uses = key.get("key_ops")
         if not isinstance(uses, list) or not {"sign", "verify"}.intersection(map(str, uses)):
             msg = "the key is not for signing; allow the operations sign and verify"
@@ -237,6 +254,10 @@ class _Caller:
             msg = f"a key of type {found} is not supported; use RSA, P-256, P-384 or P-521"
             return KMSKey(version, "enabled", reason="UnsupportedAlgorithm", message=msg)
         return KMSKey(version, "enabled", public[1], public[0])
+
+    def _refusal(self, version: str, described: Mapping[str, object]) -> KMSKey | None:
+        wrong = _not_usable(member(described, "attributes", _WHAT), self._clock.now().timestamp())
+        return None if wrong is None else KMSKey(version, "", reason=wrong[0], message=wrong[1])
 
     def require_same_key(self, kid: str, version: str) -> None:
         """See that an answer is about the key that was asked for; names of keys have no case."""

@@ -5,15 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.formats.notation.wire.envelope import COSE_TYPE, JWS_TYPE
 from sealgate.parsing import cbor
+from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
+from sealgate.verification.settings import VerifierSettings
+from tests.support.builders.objects import authenticator_model, policy_model
+from tests.support.clocks import FakeClock
 from tests.support.environments.notation import REPOSITORY, NotationEnvironment
-from tests.support.signers.notation import NOW, Authority, Certificate, name_of, new_key, payload_for
-from tests.support.simulators.revocation import RevocationSimulator
+from tests.support.environments.verifier import VerifierEnvironment, policy_set
+from tests.support.signers.notation import (
+    NOW,
+    YEAR,
+    Authority,
+    Certificate,
+    ca_extensions,
+    name_of,
+    new_key,
+    payload_for,
+    push_envelope,
+)
+from tests.support.simulators.revocation import DAY, RevocationSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +126,44 @@ def test_attack_152_revoked_signer(revocable: tuple[NotationEnvironment, Revocat
     environment.refused(Reason.REVOCATION_UNKNOWN, revocation=asked)
 
 
+@pytest.mark.parametrize("ends", [None, NOW - DAY / 2])
+def test_attack_152_revocation_told_without_a_valid_end(
+    revocable: tuple[NotationEnvironment, RevocationSimulator], ends: Any
+) -> None:
+    """OCSP responders may state no end (RFC 6960, 4.2.2.1): that makes good news doubtful, and bad news not."""
+    environment, server = revocable
+    server.revoked.add(environment.chain[0].serial_number)
+    server.ends = ends
+    server.faults.status("/root.crl", 503)
+    environment.refused(Reason.REVOKED, revocation={"hosts": [server.host], "acceptUnknown": True})
+
+
+@pytest.mark.parametrize("outage", ["drop", "hang"])
+def test_attack_152_ca_that_is_kept_from_answering_is_no_outage_of_the_registry(
+    revocable: tuple[NotationEnvironment, RevocationSimulator], outage: str
+) -> None:
+    """A finding from before the revocation must not stand in for one that the CA's silence prevents."""
+    source, server = revocable
+    settings = VerifierSettings(stale_tag_seconds=3600, unresponsive_after=0.3, verification_seconds=0.3)
+    with VerifierEnvironment(settings, FakeClock(), insecure=frozenset({server.host})) as environment:
+        digest = environment.registry.push_image(REPOSITORY, "v1")
+        payload = payload_for(environment.registry.manifest(REPOSITORY, digest)[1], digest)
+        push_envelope(environment.registry, REPOSITORY, digest, source.envelope(payload=payload).jws())
+        spec = {"notation": source.spec(revocation={"hosts": [server.host]})}
+        policies = policy_set([authenticator_model("release", spec=spec)], [policy_model("production")])
+
+        def verdict() -> Verdict:
+            (found,) = environment.verify(environment.image(), policies=policies)
+            return found.verdict
+
+        assert verdict() is Verdict.ADMIT
+        environment.clock.sleep(settings.verified_seconds)
+        server.revoked.add(source.chain[0].serial_number)
+        for path in ("/ocsp", "/root.crl"):
+            getattr(server.faults, outage)(path)
+        assert verdict() is Verdict.UNAVAILABLE
+
+
 def test_attack_153_addresses_in_certificates(revocable: tuple[NotationEnvironment, RevocationSimulator]) -> None:
     """A signer has the webhook ask a server of its choice; also with settings that let that server be asked."""
     environment, server = revocable
@@ -127,6 +182,50 @@ def test_attack_153_nothing_is_asked_for_strangers(
     environment.refused(Reason.UNKNOWN_KEY, revocation=asked, trustStores=other)
     environment.refused(Reason.IDENTITY_MISMATCH, revocation=asked, trustedIdentities=["x509.subject: C=A, ST=B, O=C"])
     assert not server.requests
+
+
+def test_attack_153_certificates_above_the_trusted_one() -> None:
+    """A writer certifies the key of the trusted CA's issuer anew, with addresses on a host that may be asked."""
+    root = Authority("root")
+    with RevocationSimulator(root, NOW) as server, NotationEnvironment(server) as environment:
+        environment.authority = middle = Authority("middle", parent=root)
+        key, (signer, *_) = middle.issue()
+        writer = Authority("writer")
+        anew = Certificate({"CN": "root"}, root.key, extensions=(*ca_extensions(), *server.names()))
+        chain = (signer, middle.certificate, anew.signed_by(name_of({"CN": "writer"}), writer.key), writer.certificate)
+        environment.push(environment.envelope(key=key, chain=chain))
+        environment.verify(revocation={"hosts": [server.host]})
+        assert not server.requests
+
+
+@pytest.mark.parametrize("bad", ["name", "year"])
+def test_attack_154_certificate_that_cannot_be_read_harms_no_neighbour(
+    environment: NotationEnvironment, bad: str
+) -> None:
+    """A writer stores an envelope whose certificate the library cannot read, beside a good signature."""
+    names = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3004a5023000"))
+    key, chain = environment.authority.issue(lifetime=100 * YEAR, more=[(names, False)] if bad == "name" else ())
+    if bad == "year":
+        der = chain[0].public_bytes(Encoding.DER).replace(b"\x18\x0f2126", b"\x18\x0f0000")
+        chain = (x509.load_der_x509_certificate(der), *chain[1:])
+    environment.push(environment.envelope(key=key, chain=chain))
+    environment.refused(Reason.MALFORMED_EVIDENCE)
+    environment.push()
+    environment.verify()
+
+
+def test_attack_154_ca_is_asked_once_for_each_certificate(
+    revocable: tuple[NotationEnvironment, RevocationSimulator],
+) -> None:
+    """A writer stores a true signature many times, so that one image costs its CA many requests."""
+    environment, server = revocable
+    for number in range(5):
+        environment.push(changes={"annotations": {"copy": str(number)}})
+    environment.verify(revocation={"hosts": [server.host]})
+    assert server.paths == ["/ocsp"]
+    server.faults.status("/", 503)
+    environment.unavailable(revocation={"hosts": [server.host]})
+    assert server.paths == ["/ocsp", "/ocsp", "/root.crl"]
 
 
 def test_attack_154_flood_of_signatures(environment: NotationEnvironment) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -208,3 +209,15 @@ def test_damaged_timestamp_is_refused_and_raises_nothing_else(data: st.DataObjec
         return
     # Only what is not signed, and has no effect, may have changed.
     assert found.time - root.not_valid_before_utc < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("bad", ["name", "year"])
+def test_tsa_certificate_that_cannot_be_read_is_refused(bad: str) -> None:
+    names = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3004a5023000"))
+    more = [(names, False)] if bad == "name" else []
+    signer = make_root("stranger").issue("tsa", [TIMESTAMPS_ONLY, *more], end=END.replace(year=2126))
+    if bad == "year":
+        made = signer.certificate.public_bytes(Encoding.DER)
+        unreadable = x509.load_der_x509_certificate(made.replace(b"\x18\x0f2125", b"\x18\x0f0000"))
+        signer = replace(signer, certificate=unreadable)
+    assert _refusal(certified_as(THE_TSA, signer)).reason in {Reason.UNKNOWN_KEY, Reason.MALFORMED_EVIDENCE}

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 #: What `cryptography` raises for certificates and their keys that are malformed; warnings where they are errors.
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, UserWarning)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UserWarning,
+)
 
 #: Limit for the certificates of one chain, without its root.
 MAX_CHAIN = 16
@@ -62,7 +70,7 @@ def verify_chain(
         _check_leaf(leaf, purpose)
         for below, certificate in enumerate(chain[1:]):
             _check_issuer(certificate, purpose, below)
-    except (verification.VerificationError, x509.DuplicateExtension, *UNREADABLE) as error:
+    except (verification.VerificationError, *UNREADABLE) as error:
         msg = f"its certificate does not lead to a trusted root: {_why(error)}"
         raise VerificationError(msg, reason=Reason.UNKNOWN_KEY) from error
     for certificate in chain:
@@ -71,7 +79,11 @@ def verify_chain(
 
 
 def _check_time(certificate: x509.Certificate, at: datetime) -> None:
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    try:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError as error:  # a year that no calendar has
+        msg = "a certificate has a validity that cannot be read"
+        raise VerificationError(msg, reason=Reason.MALFORMED_EVIDENCE) from error
     if not begins <= at <= ends:
         name = quote(certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}", 100)
         msg = f"the certificate {name} is valid from {begins:%Y-%m-%d %H:%M:%S} to {ends:%Y-%m-%d %H:%M:%S} UTC, and "

@@ -140,7 +140,7 @@ def _check_purpose(signer: x509.Certificate) -> None:
     """Require the one purpose, critical (RFC 3161, 2.3): a certificate for anything else does not make timestamps."""
     try:
         usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         usage = None
     if usage is None or not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         msg = "the certificate that made the timestamp is not for timestamps alone"

@@ -37,6 +37,7 @@ UNREADABLE = (
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
     CryptographyDeprecationWarning,
     InvalidKeyError,
 )
@@ -162,6 +163,7 @@ def _read(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         list(certificate.extensions)  # parsed here, so that a malformed one is refused here
         certificate.subject, certificate.issuer  # noqa: B018 - the same
+        certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018 - the same
     except UNREADABLE as error:
         msg = "a certificate of its chain cannot be read"
         raise VerificationError(msg, reason=Reason.MALFORMED_EVIDENCE) from error

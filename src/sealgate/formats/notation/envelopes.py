@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
-from sealgate.formats.notation.certificates import check_validity, name_of, verify_chain
+from sealgate.formats.notation.certificates import check_validity, fingerprint_of, name_of, verify_chain
 from sealgate.formats.notation.signatures import check_algorithm, signer_key
 from sealgate.formats.notation.wire.cose import parse_cose
 from sealgate.formats.notation.wire.envelope import COSE_TYPE, JWS_TYPE, Scheme, parse_payload
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sealgate.formats.interface import Sources
     from sealgate.formats.notation.identities import TrustedIdentities
-    from sealgate.formats.notation.revocation import RevocationRules
+    from sealgate.formats.notation.revocation import RevocationChecks, RevocationRules
     from sealgate.formats.notation.signatures import SignerKey
     from sealgate.formats.notation.wire.envelope import Envelope, Target
     from sealgate.registry.interface import Manifest
@@ -49,11 +48,14 @@ class Authenticated:
     Attributes:
         envelope: the envelope.
         chain: its certificates, the signer's first.
+        vouched: those up to the first trusted one, and its issuer. What comes above is chosen by the sender of the
+            envelope: without the key of a CA it can certify the key of the trusted certificate's issuer anew.
         key: the signer's key.
     """
 
     envelope: Envelope
     chain: tuple[x509.Certificate, ...]
+    vouched: tuple[x509.Certificate, ...]
     key: SignerKey
 
 
@@ -90,21 +92,31 @@ class EnvelopeRules:
             VerificationError: it is malformed, not by a trusted signer, or was changed.
         """
         envelope = PARSERS[media_type](data)
-        chain = verify_chain(envelope.chain, self.trusted[envelope.scheme], _STORES[envelope.scheme])
+        trusted = self.trusted[envelope.scheme]
+        chain = verify_chain(envelope.chain, trusted, _STORES[envelope.scheme])
         key = signer_key(chain[0])
         check_algorithm(envelope.algorithm, key)
         key.verify(envelope.signature, envelope.signed)
         self.identities.check(chain[0])
-        return Authenticated(envelope, chain, key)
+        anchor = next(index for index, der in enumerate(envelope.chain) if fingerprint_of(der) in trusted)
+        return Authenticated(envelope, chain, chain[: anchor + 2], key)
 
-    def check(self, found: Authenticated, digest: str, manifest: Callable[[], Manifest], sources: Sources) -> None:
+    def check(
+        self,
+        found: Authenticated,
+        digest: str,
+        manifest: Callable[[], Manifest],
+        now: datetime,
+        revocation: RevocationChecks,
+    ) -> None:
         """Check that an envelope is about an image, and counts now.
 
         Args:
             found: see `authenticate`.
             digest: of the image.
             manifest: returns the image's manifest; called only if the digest fits.
-            sources: the clock, and how revocation is asked for.
+            now: the time, UTC.
+            revocation: the checks of this verification, by the same policy.
 
         Raises:
             VerificationError: it does not.
@@ -116,10 +128,9 @@ class EnvelopeRules:
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         self._check_annotations(target)
         _check_descriptor(target, manifest())
-        now = sources.clock.now()
         self._check_expiry(found.envelope, now)
-        self._check_time(found, now, sources)
-        self.revocation.check(found.chain, sources)
+        self._check_time(found, now, revocation)
+        revocation.check(found.vouched)
 
     def _check_annotations(self, target: Target) -> None:
         for name, wanted in self.annotations.items():
@@ -134,7 +145,7 @@ class EnvelopeRules:
             msg = f"it expired on {envelope.expiry:%Y-%m-%dT%H:%M:%SZ}, as its signer has set; sign the image again"
             raise VerificationError(msg, reason=Reason.EXPIRED)
 
-    def _check_time(self, found: Authenticated, now: datetime, sources: Sources) -> None:
+    def _check_time(self, found: Authenticated, now: datetime, revocation: RevocationChecks) -> None:
         envelope = found.envelope
         if envelope.signing_time is not None:
             if envelope.signing_time > now + _SKEW:
@@ -144,21 +155,22 @@ class EnvelopeRules:
         elif self.authorities is None or (self.timestamp_after_expiry_only and not _has_expired(found.chain, now)):
             check_validity(found.chain, now, now, "now")
         else:
-            self._check_timestamp(found, self.authorities, sources)
-
-    def _check_timestamp(self, found: Authenticated, authorities: Authorities, sources: Sources) -> None:
-        if not found.envelope.timestamp:
-            msg = "it has no timestamp, and the trust store tsa asks for one; sign with a timestamp authority"
-            raise VerificationError(msg, reason=Reason.EXPIRED)
-        stamp = verify_token(found.envelope.timestamp, found.envelope.signature, authorities)
-        earliest, latest = stamp.time - stamp.accuracy, stamp.time + stamp.accuracy
-        check_validity(found.chain, earliest, latest, "when it was timestamped")
-        self.revocation.check(stamp.chain, sources)
+            _check_timestamp(found, self.authorities, revocation)
 
 
 def describe(found: Authenticated) -> str:
     """Return how a signature was made, for a person."""
     return f"made by {name_of(found.chain[0])} with {found.key.algorithm}"
+
+
+def _check_timestamp(found: Authenticated, authorities: Authorities, revocation: RevocationChecks) -> None:
+    if not found.envelope.timestamp:
+        msg = "it has no timestamp, and the trust store tsa asks for one; sign with a timestamp authority"
+        raise VerificationError(msg, reason=Reason.EXPIRED)
+    stamp = verify_token(found.envelope.timestamp, found.envelope.signature, authorities)
+    earliest, latest = stamp.time - stamp.accuracy, stamp.time + stamp.accuracy
+    check_validity(found.chain, earliest, latest, "when it was timestamped")
+    revocation.check(stamp.chain)
 
 
 def _has_expired(chain: tuple[x509.Certificate, ...], now: datetime) -> bool:

@@ -82,12 +82,12 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
         status, begins, ends = answer.certificate_status, answer.this_update_utc, answer.next_update_utc
     except UNREADABLE as error:
         raise UnknownStatusError("the response of its OCSP responder cannot be read") from error
-    if begins > now + _SKEW or ends is None or ends <= now:
-        # Without an end a response could be replayed for ever, revoked or not.
-        raise UnknownStatusError("the response of its OCSP responder is not valid now, or has no end")
     if status is ocsp.OCSPCertStatus.REVOKED:
         msg = f"{name_of(certificate)} is revoked, its OCSP responder says"
         raise VerificationError(msg, reason=Reason.REVOKED)
+    if begins > now + _SKEW or ends is None or ends <= now:
+        # Without an end a response could be replayed for ever, revoked or not.
+        raise UnknownStatusError("the response of its OCSP responder is not valid now, or has no end")
     if status is not ocsp.OCSPCertStatus.GOOD:
         raise UnknownStatusError("its OCSP responder does not know it")
 

@@ -1,7 +1,8 @@
 """Whether a certificate of a chain is revoked ("Certificate Revocation Evaluation").
 
 The addresses of revocation lists and OCSP responders are in certificates, so signers choose them. Only those on hosts
-that the policy names are requested, and only after the signature, the trust store and the identity were checked.
+that the policy names are requested, and only after the signature, the trust store and the identity were checked; each
+certificate is asked about once in a verification, however many signatures bring it.
 
 The offline rule: without such hosts nothing is requested. Lists that the policy has decide then; a certificate that
 names where its status can be asked for, and whose status is not known from there, refuses the signature, unless the
@@ -16,7 +17,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sealgate.errors import DeadlineError, UnavailableError, VerificationError
+from sealgate.errors import DeadlineError, UnavailableError, UnreachableError, VerificationError
 from sealgate.formats.notation import crl, ocsp
 from sealgate.formats.notation.certificates import UNREADABLE, name_of
 from sealgate.formats.notation.crl import RevocationList, UnknownStatusError
@@ -51,32 +52,65 @@ class RevocationRules:
     hosts: frozenset[str]
     accept_unknown: bool
 
-    def check(self, chain: Sequence[x509.Certificate], sources: Sources) -> None:
-        """Check every certificate of a chain but its root, the root's side first.
+
+class RevocationChecks:
+    """The certificates of one verification, each checked once. Not thread-safe.
+
+    Args:
+        rules: what the policy says.
+        sources: the clock, and how hosts are asked.
+    """
+
+    def __init__(self, rules: RevocationRules, sources: Sources) -> None:
+        self._rules = rules
+        self._sources = sources
+        self._outcomes: dict[tuple[x509.Certificate, x509.Certificate], VerificationError | UnavailableError | None]
+        self._outcomes = {}
+
+    def check(self, chain: Sequence[x509.Certificate]) -> None:
+        """Check every certificate of a chain but the last, that one's side first.
 
         Args:
             chain: verified, the signer's certificate first.
-            sources: the clock, and how hosts are asked.
 
         Raises:
             VerificationError: a certificate is revoked, or its status is not known and that is not accepted.
             UnavailableError: a status is not known, and a host that the policy names could not be asked.
         """
-        for certificate, issuer in reversed(list(pairwise(chain))):
-            try:
-                _Inquiry(self, certificate, issuer, sources).run()
-            except UnknownStatusError as error:
-                if not self.accept_unknown:
-                    msg = (
-                        f"whether {name_of(certificate)} is revoked is not known: {error}; name the host in "
-                        "revocation.hosts, or give the list in revocation.lists"
-                    )
-                    raise VerificationError(msg, reason=Reason.REVOCATION_UNKNOWN) from error
-            except DeadlineError:
+        for pair in reversed(list(pairwise(chain))):
+            if pair not in self._outcomes:
+                self._outcomes[pair] = self._outcome(*pair)
+            error = self._outcomes[pair]
+            if error is not None:
+                raise error
+
+    def _outcome(
+        self, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> VerificationError | UnavailableError | None:
+        try:
+            self._ask(certificate, issuer)
+        except (VerificationError, UnavailableError) as error:
+            return error
+        return None
+
+    def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+        try:
+            _Inquiry(self._rules, certificate, issuer, self._sources).run()
+        except UnknownStatusError as error:
+            if not self._rules.accept_unknown:
+                msg = (
+                    f"whether {name_of(certificate)} is revoked is not known: {error}; name the host in "
+                    "revocation.hosts, or give the list in revocation.lists"
+                )
+                raise VerificationError(msg, reason=Reason.REVOCATION_UNKNOWN) from error
+        except (DeadlineError, UnreachableError) as error:
+            if isinstance(error, DeadlineError) or not self._rules.accept_unknown:
+                # As they are, these would say that the registry is unreachable, so that a finding from before the
+                # revocation could stand in for this one (`cache.staleTagSeconds`).
+                raise UnavailableError(error.message, reason=error.reason) from error
+        except UnavailableError:
+            if not self._rules.accept_unknown:
                 raise
-            except UnavailableError:
-                if not self.accept_unknown:
-                    raise
 
 
 @dataclass(frozen=True, slots=True)

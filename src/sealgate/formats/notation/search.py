@@ -12,6 +12,7 @@ from sealgate.errors import NotFoundError, UnavailableError, VerificationError
 from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.formats.notation.envelopes import PARSERS, describe
+from sealgate.formats.notation.revocation import RevocationChecks
 from sealgate.formats.notation.wire.envelope import ARTIFACT_TYPE
 from sealgate.formats.referrers import EMPTY_TYPE, MAX_REFERRERS
 from sealgate.parsing.evidence import malformed
@@ -49,6 +50,7 @@ class Search:
         self._repository = image.reference.repository
         self._sources = sources
         self._evidence = Evidence(sources.deadline, None)
+        self._revocation = RevocationChecks(rules.revocation, sources)
 
     def run(self) -> Verified:
         """Search until everything was seen.
@@ -94,7 +96,8 @@ class Search:
             return found.key.fingerprint, describe(found), found.envelope.payload
 
         def check(_: bytes) -> None:
-            self._rules.check(authenticated[0], self._image.digest, lambda: self._manifest, self._sources)
+            now = self._sources.clock.now()
+            self._rules.check(authenticated[0], self._image.digest, lambda: self._manifest, now, self._revocation)
 
         self._evidence.judge(source, verify, check)
 

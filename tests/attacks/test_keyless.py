@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.reasons import Reason
 from sealgate.sigstore.trusted_root import MAX_ROOT_BYTES
 from tests.support.environments.cosign import REPOSITORY, CosignEnvironment
-from tests.support.signers.certificates import make_root
+from tests.support.signers.certificates import make_root, purposes
 from tests.support.signers.cosign import Classic, push_bundle, push_classic, signature_tag
 from tests.support.signers.keyless import (
     IDENTITY,
@@ -30,8 +31,8 @@ from tests.support.signers.keyless import (
     keyless_check,
     logged,
 )
-from tests.support.signers.sigstore import ISSUER, Recipe, make_sigstore, with_other_ca
-from tests.support.signers.timestamps import NOON, make_tsa
+from tests.support.signers.sigstore import ISSUER, Recipe, authority, make_sigstore, with_other_ca
+from tests.support.signers.timestamps import NOON, TSA, certified_as, make_tsa
 from tests.support.simulators.http_messages import encode
 
 if TYPE_CHECKING:
@@ -158,6 +159,50 @@ def test_attack_135_key_that_leaked_after_its_end_signs_nothing(environment: Cos
     refused(environment, Reason.EXPIRED, keyless(trustedRoot={"inline": json.dumps(ended)}))
 
 
+ENDED = {"start": "2026-01-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
+
+
+def test_attack_135_intermediate_that_ended_does_not_come_back_below_its_root(environment: CosignEnvironment) -> None:
+    # Two CAs of one root; the signature brings the certificate of the one that has ended.
+    ended = SIGSTORE.root.issue("ended", [purposes(ExtendedKeyUsageOID.CODE_SIGNING)], ca=True)
+    made = bundle(environment.digest, V2, "0.2", replace(SIGSTORE, ca=ended))
+    (own,) = (made.material or {})["x509CertificateChain"]["certificates"]
+    brought = {"rawBytes": base64.b64encode(ended.certificate.public_bytes(Encoding.DER)).decode()}
+    made = _with_many(made, x509CertificateChain={"certificates": [own, brought]})
+    old = {"mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.2"}
+    push_bundle(environment.registry, REPOSITORY, replace(made, members=old))
+    root = SIGSTORE.trusted_root()
+    refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(root)}))
+    chain = (ended.certificate, SIGSTORE.root.certificate)
+    root["certificateAuthorities"] += [authority("ended", chain, {"ended": ENDED})]
+    refused(environment, Reason.EXPIRED, keyless(trustedRoot={"inline": json.dumps(root)}))
+
+
+def test_attack_135_tsa_that_ended_does_not_come_back_below_its_root(environment: CosignEnvironment) -> None:
+    root = make_root("shared")
+    middle = root.issue("shared intermediate", ca=True, path_length=0)
+    current, ended = (middle.issue(name, [purposes(ExtendedKeyUsageOID.TIME_STAMPING)]) for name in ("new", "old"))
+    tsa = TSA(root, current, current.certificate, (current.certificate, middle.certificate))
+    recipe = replace(V2, timestamp=certified_as(tsa, ended))
+    push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, recipe))
+    trusted = replace(SIGSTORE, tsa=tsa).trusted_root()
+    refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(trusted)}))
+    chain = (ended.certificate, middle.certificate, root.certificate)
+    trusted["timestampAuthorities"] += [authority("ended", chain, {"ended": ENDED})]
+    refused(environment, Reason.EXPIRED, keyless(trustedRoot={"inline": json.dumps(trusted)}))
+    # Named by its intermediate, both are the TSA.
+    trusted["timestampAuthorities"] = [authority("tsa", (middle.certificate, root.certificate), {})]
+    found = environment.ask(keyless_check(keyless(trustedRoot={"inline": json.dumps(trusted)})))
+    assert found.fingerprints == (IDENTITY,)
+
+
+def test_attack_135_ct_log_that_ended_cannot_date_an_sct_back(environment: CosignEnvironment) -> None:
+    recipe = replace(V2, sct_at=NOON - timedelta(days=120))
+    push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, recipe))
+    spec = keyless(trustedRoot={"inline": json.dumps(SIGSTORE.trusted_root(ct=ENDED))})
+    assert "a time when the certificate was not valid" in refused(environment, Reason.UNKNOWN_KEY, spec).message
+
+
 def test_attack_135_certificate_past_its_end_signs_nothing(environment: CosignEnvironment) -> None:
     push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, replace(V2, stamped_at=LATER)))
     refused(environment, Reason.EXPIRED)
@@ -199,17 +244,20 @@ def test_attack_137_material_is_bounded(environment: CosignEnvironment) -> None:
         environment.registry.delete(REPOSITORY, digest)
 
 
-def test_attack_137_issuers_that_certify_each_other_end_the_search(environment: CosignEnvironment) -> None:
+@pytest.mark.parametrize("given", [3, 1])
+def test_attack_137_issuers_that_certify_each_other_end_the_search(environment: CosignEnvironment, given: int) -> None:
+    # They come with a timestamp; where the trusted root has the TSA's chain, they are not tried at all.
     evil = make_root("evil")
     issuers = [evil.issue("evil", key=evil.key, ca=True) for _ in range(7)]
-    made = bundle(environment.digest, V2, "0.2", replace(SIGSTORE, ca=issuers[0]))
-    certificates = [
-        *(made.material or {})["x509CertificateChain"]["certificates"],
-        *({"rawBytes": base64.b64encode(one.certificate.public_bytes(Encoding.DER)).decode()} for one in issuers),
-    ]
-    made = _with_many(made, x509CertificateChain={"certificates": certificates})
-    push_bundle(environment.registry, REPOSITORY, made)
-    refused(environment, Reason.UNKNOWN_KEY)
+    signer = issuers[0].issue("tsa", [purposes(ExtendedKeyUsageOID.TIME_STAMPING)])
+    embedded = (signer.certificate, *(one.certificate for one in issuers))
+    recipe = replace(V2, timestamp=TSA(evil, signer, signer.certificate, embedded))
+    push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, recipe))
+    root = SIGSTORE.trusted_root()
+    (tsa,) = root["timestampAuthorities"]
+    tsa["certChain"]["certificates"] = tsa["certChain"]["certificates"][-given:]
+    refusal = refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(root)}))
+    assert ("its issuer is not there" if given > 1 else "check limit") in refusal.message
 
 
 def test_attack_137_trusted_root_is_bounded() -> None:

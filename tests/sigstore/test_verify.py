@@ -249,9 +249,7 @@ def test_signature_must_be_of_the_certificates_key() -> None:
     with pytest.raises(VerificationError, match="key of its certificate did not make it"):
         rules().verify(material, signed.made.signature, pae(b"other"), b"other")
     with pytest.raises(VerificationError, match="key of its certificate did not make it"):
-        rules().verify(
-            replace(material, certificates=(OTHER_CERTIFICATE,)), signed.made.signature, pae(PAYLOAD), PAYLOAD
-        )
+        rules().verify(replace(material, certificate=OTHER_CERTIFICATE), signed.made.signature, pae(PAYLOAD), PAYLOAD)
 
 
 @pytest.mark.parametrize(

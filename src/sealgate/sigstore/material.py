@@ -24,12 +24,11 @@ from sealgate.sigstore.log_entries import InclusionProof, LogEntry, check_number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Limit for the certificates of one signature, and for its timestamps.
+#: Limit for the certificates beside one signature, and for its timestamps.
 MAX_CERTIFICATES = 8
 MAX_TIMESTAMPS = 4
 
 CERTIFICATE_ANNOTATION = "dev.sigstore.cosign/certificate"
-CHAIN_ANNOTATION = "dev.sigstore.cosign/chain"
 BUNDLE_ANNOTATION = "dev.sigstore.cosign/bundle"
 TIMESTAMP_ANNOTATION = "dev.sigstore.cosign/rfc3161timestamp"
 
@@ -44,12 +43,13 @@ class Material:
     """What is beside one signature; nothing in it is verified.
 
     Attributes:
-        certificates: DER; the signer's first, then those of its issuers; empty if the signature was made with a key.
+        certificate: the signer's, DER; None if the signature was made with a key. Those of its issuers are left out:
+            only the trusted root's count.
         entry: the log entry; None if there is none.
         timestamps: responses of TSAs (RFC 3161), DER.
     """
 
-    certificates: tuple[bytes, ...] = ()
+    certificate: bytes | None = None
     entry: LogEntry | None = None
     timestamps: tuple[bytes, ...] = ()
 
@@ -75,7 +75,7 @@ def read_bundle_material(members: Mapping[str, object], version: str) -> Materia
         raise malformed(_BUNDLE, "version 0.3 has no certificate chain")
     entry = _read_entry(as_object(entries[0], _ENTRY), version) if entries else None
     return Material(
-        _bundle_certificates(members),
+        _bundle_certificate(members),
         entry,
         tuple(base64_member(item, "signedTimestamp", "a timestamp") for item in timestamps),
     )
@@ -90,22 +90,21 @@ def read_classic_material(annotations: Mapping[str, str]) -> Material:
     own = _split_pem(annotations.get(CERTIFICATE_ANNOTATION, ""))
     if len(own) > 1:
         raise malformed("the layer", f"the annotation {CERTIFICATE_ANNOTATION} has {len(own)} certificates")
-    others = _split_pem(annotations.get(CHAIN_ANNOTATION, "")) if own else ()
     entry, stamp = annotations.get(BUNDLE_ANNOTATION), annotations.get(TIMESTAMP_ANNOTATION)
     return Material(
-        (*own, *others),
+        own[0] if own else None,
         None if entry is None else _read_classic_entry(parse_object(entry.encode(), _ENTRY)),
         () if stamp is None else (_read_classic_timestamp(parse_object(stamp.encode(), "the timestamp")),),
     )
 
 
-def _bundle_certificates(members: Mapping[str, object]) -> tuple[bytes, ...]:
+def _bundle_certificate(members: Mapping[str, object]) -> bytes | None:
     if "certificate" in members:
-        return (base64_member(object_member(members, "certificate", _BUNDLE), "rawBytes", "the certificate"),)
+        return base64_member(object_member(members, "certificate", _BUNDLE), "rawBytes", "the certificate")
     found = _objects(members, "x509CertificateChain", "certificates")
     if len(found) > MAX_CERTIFICATES:
         raise malformed(_BUNDLE, f"it has more than {MAX_CERTIFICATES} certificates")
-    return tuple(base64_member(item, "rawBytes", "a certificate") for item in found)
+    return base64_member(found[0], "rawBytes", "the certificate") if found else None
 
 
 def _objects(members: Mapping[str, object], outer: str, inner: str) -> list[Mapping[str, object]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sealgate.sigstore.trusted_root import LogKey
 
 _MAX_SCTS = 8
+# How far the clocks of a CA and of a CT log may be apart.
+_MAX_SKEW = timedelta(hours=1)
 _ALGORITHMS = {
     SignatureAlgorithm.ECDSA: (Algorithm.ECDSA_SHA_256,),
     SignatureAlgorithm.RSA: (Algorithm.RSA_PKCS1_SHA_256,),
@@ -41,7 +43,7 @@ def check_sct(certificate: x509.Certificate, issuer: x509.Certificate, logs: Seq
         logs: the trusted CT logs.
 
     Raises:
-        VerificationError: none of its SCTs was made by a trusted log, in the period of its key.
+        VerificationError: none of its SCTs was made by a trusted log, in the period of its key and of the certificate.
     """
     try:
         scts = list(
@@ -60,6 +62,7 @@ def check_sct(certificate: x509.Certificate, issuer: x509.Certificate, logs: Seq
             if log.key_id == sct.log_id:
                 try:
                     _check(sct, entry, log)
+                    _check_time(sct, certificate)
                 except VerificationError as error:
                     refusal = error
                 else:
@@ -83,6 +86,13 @@ def _check(sct: SignedCertificateTimestamp, entry: bytes, log: LogKey) -> None:
     except VerificationError as error:
         raise _unpublished("its SCT was not made by the log, or for another certificate") from error
     log.period.check(time, f"the key of the CT log {log.host}")
+
+
+def _check_time(sct: SignedCertificateTimestamp, certificate: x509.Certificate) -> None:
+    """Refuse an SCT of another time than its certificate: the key of a log that has ended could say any time before."""
+    begins, ends = certificate.not_valid_before_utc - _MAX_SKEW, certificate.not_valid_after_utc + _MAX_SKEW
+    if not begins <= sct.timestamp.replace(tzinfo=UTC) <= ends:
+        raise _unpublished("its SCT is of a time when the certificate was not valid")
 
 
 def _with_length(data: bytes, size: int) -> bytes:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Limit for a trusted root in bytes; that of the public instance has less than 16 KiB.
 MAX_ROOT_BYTES = 65536
 _MAX_PER_KIND = 32
+# Members of a log or an authority that decide nothing.
+_IGNORED = ("operator", "checkpointKeyId")
 _MAX_CHAIN = 8
 _KEY_ID_BYTES = (4, 32)
 
@@ -191,16 +193,18 @@ def _objects(members: Mapping[str, object], name: str) -> Iterator[Mapping[str, 
     found = strict_json.list_member(members, name, "the trusted root") if name in members else []
     if len(found) > _MAX_PER_KIND:
         raise strict_json.malformed("the trusted root", f"it has more than {_MAX_PER_KIND} {name}")
-    return (strict_json.as_object(item, f"a member of {name}") for item in found)
+    read = (strict_json.as_object(item, f"a member of {name}") for item in found)
+    return ({member: value for member, value in item.items() if member not in _IGNORED} for item in read)
 
 
 def _log(members: Mapping[str, object], what: str) -> LogKey | None:
-    known = ("baseUrl", "hashAlgorithm", "publicKey", "logId", "checkpointKeyId", "operator")
-    strict_json.only_members(members, known, what)
+    strict_json.only_members(members, ("baseUrl", "hashAlgorithm", "publicKey", "logId"), what)
     url = strict_json.text_member(members, "baseUrl", what)
     key = strict_json.object_member(members, "publicKey", what)
     strict_json.only_members(key, ("rawBytes", "keyDetails", "validFor"), f"the key of {what}")
-    key_id = strict_json.base64_member(strict_json.object_member(members, "logId", what), "keyId", what)
+    identifier = strict_json.object_member(members, "logId", what)
+    strict_json.only_members(identifier, ("keyId",), f"logId of {what}")
+    key_id = strict_json.base64_member(identifier, "keyId", what)
     if not _KEY_ID_BYTES[0] <= len(key_id) <= _KEY_ID_BYTES[1]:
         raise strict_json.malformed(what, "its ID does not have 4 to 32 bytes")
     period = _period(key, what)
@@ -219,22 +223,22 @@ def _log(members: Mapping[str, object], what: str) -> LogKey | None:
 
 
 def _authority(members: Mapping[str, object], what: str) -> Authority:
-    strict_json.only_members(members, ("subject", "uri", "certChain", "validFor", "operator"), what)
+    strict_json.only_members(members, ("subject", "uri", "certChain", "validFor"), what)
     subject = strict_json.object_member(members, "subject", what) if "subject" in members else {}
     strict_json.only_members(subject, ("organization", "commonName"), f"the subject of {what}")
     uri = strict_json.optional_text(members, "uri", what) or ""
     chain = strict_json.object_member(members, "certChain", what)
+    strict_json.only_members(chain, ("certificates",), f"the chain of {what}")
     encoded = strict_json.list_member(chain, "certificates", f"the chain of {what}")
     if not 1 <= len(encoded) <= _MAX_CHAIN:
         raise strict_json.malformed(what, f"its chain does not have 1 to {_MAX_CHAIN} certificates")
-    certificates = [
-        _certificate(strict_json.base64_member(strict_json.as_object(item, what), "rawBytes", what), what)
-        for item in encoded
-    ]
+    certificates = [_certificate(strict_json.as_object(item, f"a certificate of {what}"), what) for item in encoded]
     return Authority(certificates[-1], tuple(certificates[:-1]), _period(members, what), quote(uri, 100) or what)
 
 
-def _certificate(der: bytes, what: str) -> x509.Certificate:
+def _certificate(members: Mapping[str, object], what: str) -> x509.Certificate:
+    strict_json.only_members(members, ("rawBytes",), f"a certificate of {what}")
+    der = strict_json.base64_member(members, "rawBytes", what)
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.issuer, certificate.subject, certificate.extensions

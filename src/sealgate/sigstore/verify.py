@@ -68,29 +68,28 @@ class Keyless:
         Raises:
             VerificationError: it does not verify.
         """
-        leaf = read_certificate(material.certificates[0])
+        if material.certificate is None:
+            raise VerificationError("it has no certificate", reason=Reason.UNKNOWN_KEY)
+        leaf = read_certificate(material.certificate)
         _check_signature(leaf, signature, message)
-        signed = Signed(message, signature, hashlib.sha256(material.certificates[0]).digest(), payload)
+        signed = Signed(message, signature, hashlib.sha256(material.certificate).digest(), payload)
         times = _prove_times(material, signed, self.root, require_log=self.require_log)
-        others = tuple(read_certificate(der) for der in material.certificates[1:])
         for time in times:
-            issuer = self._check_chain(leaf, others, time)
+            issuer = self._check_chain(leaf, time)
             check_sct(leaf, issuer, self.root.ct_logs)
         signer = read_signer(leaf)
         check_identity(signer, self.identities)
         how = f"made by {quote(signer.subject)} (issuer {quote(signer.issuer)}) at {times[0]:%Y-%m-%d %H:%M:%S} UTC"
         return signer, how
 
-    def _check_chain(
-        self, leaf: x509.Certificate, others: tuple[x509.Certificate, ...], at: datetime
-    ) -> x509.Certificate:
+    def _check_chain(self, leaf: x509.Certificate, at: datetime) -> x509.Certificate:
         """Return the issuer of a certificate that leads to a trusted CA at a time."""
         refusal: VerificationError | None = None
         for authority in self.root.authorities:
             try:
-                chain = verify_chain(
-                    leaf, _others(authority, others), (authority.root,), at, ExtendedKeyUsageOID.CODE_SIGNING
-                )
+                # Only certificates of the trusted root are between: an intermediate that has ended must not come back
+                # with a signature, below a root that another CA still has.
+                chain = verify_chain(leaf, authority.others, (authority.root,), at, ExtendedKeyUsageOID.CODE_SIGNING)
                 authority.period.check(at, f"the CA {authority.name}")
             except VerificationError as error:
                 # That a certificate had ended says more than that it is not of another CA.
@@ -182,14 +181,17 @@ def _timestamp(stamp: bytes, signature: bytes, authorities: Sequence[Authority])
     refusal = VerificationError("the trusted root has no TSA for its timestamp", reason=Reason.UNKNOWN_KEY)
     for authority in authorities:
         try:
-            found = verify_response(stamp, signature, Authorities((authority.root,), authority.others))
-            authority.period.check(found.time, f"the TSA {authority.name}")
+            return _timestamp_of(authority, stamp, signature)
         except VerificationError as error:
             refusal = error
-        else:
-            return found.time
     raise refusal
 
 
-def _others(authority: Authority, others: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
-    return tuple(dict.fromkeys((*authority.others, *others)))
+def _timestamp_of(authority: Authority, stamp: bytes, signature: bytes) -> datetime:
+    # Where the chain is given, it is the whole: its root may have certified a TSA that has ended since.
+    given = Authorities((authority.root,), authority.others, embedded_issuers=not authority.others)
+    found = verify_response(stamp, signature, given)
+    if not set(authority.others) <= set(found.chain):
+        raise VerificationError(f"the timestamp was not made by the TSA {authority.name}", reason=Reason.UNKNOWN_KEY)
+    authority.period.check(found.time, f"the TSA {authority.name}")
+    return found.time

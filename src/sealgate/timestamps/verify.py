@@ -53,10 +53,12 @@ class Authorities:
     Attributes:
         roots: certificates that the TSA's certificate must lead to; at least one.
         certificates: further certificates: intermediates, and those of TSAs that leave theirs out of their tokens.
+        embedded_issuers: whether intermediates may come with a token too; if not, only the signer's certificate may.
     """
 
     roots: tuple[x509.Certificate, ...]
     certificates: tuple[x509.Certificate, ...] = ()
+    embedded_issuers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,8 @@ def _verify(token: Token, message: bytes, authorities: Authorities) -> Timestamp
     others = (*authorities.certificates, *_embedded(token))
     signer = _signer(token, (*others, *authorities.roots))
     _check_purpose(signer)
-    chain = verify_chain(
-        signer, _without(signer, others), authorities.roots, token.time, ExtendedKeyUsageOID.TIME_STAMPING
-    )
+    issuers = _without(signer, others if authorities.embedded_issuers else authorities.certificates)
+    chain = verify_chain(signer, issuers, authorities.roots, token.time, ExtendedKeyUsageOID.TIME_STAMPING)
     _check_signature(token, signer)
     return Timestamp(token.time, token.accuracy, chain)
 

@@ -79,12 +79,25 @@ def test_material_larger_than_a_status_is_refused() -> None:
 
 def test_trusted_root_is_written_anew() -> None:
     root = make_sigstore().trusted_root()
-    found = read_public(b"\n  " + json.dumps(root, indent=1).encode())
+    logs = [{**log, "operator": "text", "checkpointKeyId": {"keyId": "AAAA", "more": "text"}} for log in root["tlogs"]]
+    found = read_public(b"\n  " + json.dumps({**root, "tlogs": logs}, indent=1).encode())
     assert json.loads(found.text) == root
     assert found.fingerprint is None
 
 
-@pytest.mark.parametrize("secret", [{"auths": {"registry": "secret"}}, {"mediaType": "secret"}, {}])
+_CA = make_sigstore().trusted_root()["certificateAuthorities"][0]
+_ROOT = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "certificateAuthorities": [_CA]}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"auths": {"registry": "secret"}},
+        {"mediaType": "secret"},
+        {},
+        {**_ROOT, "certificateAuthorities": [{**_CA, "certChain": {**_CA["certChain"], "auths": "secret"}}]},
+    ],
+)
 def test_other_json_is_refused_without_a_word_of_it(secret: dict[str, object]) -> None:
     with pytest.raises(InvalidKeyError, match="JSON that is not a trusted root") as refusal:
         read_public(json.dumps(secret).encode())

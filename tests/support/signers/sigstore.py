@@ -189,9 +189,9 @@ class Sigstore:
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
             "tlogs": [self._log("rekor1", _REKOR1, periods), self._log("rekor2", _REKOR2, periods)],
             "ctlogs": [self._log("ct", "ct.example.com", periods)],
-            "certificateAuthorities": [_authority("ca", (self.ca.certificate, self.root.certificate), periods)],
+            "certificateAuthorities": [authority("ca", (self.ca.certificate, self.root.certificate), periods)],
             "timestampAuthorities": [
-                _authority("tsa", (*self.tsa.embedded, self.tsa.root.certificate), periods),
+                authority("tsa", (*self.tsa.embedded, self.tsa.root.certificate), periods),
             ],
         }
 
@@ -396,9 +396,10 @@ _BODIES: Mapping[tuple[str, bool], Callable[[Signature], dict[str, Any]]] = {
 }
 
 
-def _authority(
+def authority(
     name: str, chain: tuple[x509.Certificate, ...], periods: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
+    """Return a CA or a TSA of a trusted root; periods as `Sigstore.trusted_root` has them."""
     encoded = [{"rawBytes": _base64(certificate.public_bytes(Encoding.DER))} for certificate in chain]
     return {
         "subject": {"organization": "example.com", "commonName": name},

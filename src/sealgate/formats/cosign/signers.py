@@ -80,7 +80,7 @@ class Signers:
             with suppress(VerificationError):
                 return self._verify_by_key(attempt)
         material = attempt.material()
-        if material.certificates:
+        if material.certificate is not None:
             signer, how = self.keyless.verify(material, attempt.signature, attempt.message, attempt.payload)
             return signer.fingerprint, how, attempt.message
         if self.keys:

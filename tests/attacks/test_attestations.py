@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.formats.cosign.conditions import Condition
 from sealgate.manifests.policies import object_problems
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
@@ -17,6 +20,7 @@ from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.references import Digest
@@ -310,6 +314,30 @@ def test_attack_147_flood_of_attestations_is_refused(environment: VerifierEnviro
     junk = provenance(digest, key=STRANGER)
     push_attestations(environment.registry, REPOSITORY, *[junk] * 129, provenance(digest))
     assert denied(environment) is Reason.EVIDENCE_TOO_LARGE
+
+
+def test_attack_147_repeated_attestation_is_evaluated_once(
+    environment: VerifierEnvironment,
+) -> None:
+    """A writer repeats a large attestation that is signed and does not do, to have one image cost minutes."""
+    evaluated: list[object] = []
+
+    def observe(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is Condition.check.__code__:
+            evaluated.append(frame.f_locals["self"])
+
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    poor = provenance(digest, predicate={"runDetails": {"builder": {"id": "other"}}})
+    (signature,) = poor.document()["dsseEnvelope"]["signatures"]
+    repeated = replace(poor, signatures=[signature] * 20)
+    push_attestations(environment.registry, REPOSITORY, *[repeated] * 3)
+    push_bundle(environment.registry, REPOSITORY, repeated)
+    threading.setprofile(observe)
+    try:
+        assert denied(environment) is Reason.PREDICATE_MISMATCH
+    finally:
+        threading.setprofile(None)
+    assert len(evaluated) == 1
 
 
 @pytest.mark.parametrize("fields", [{}, {"attestations": []}])

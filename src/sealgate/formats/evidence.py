@@ -8,7 +8,7 @@ that were seen; of those, the refusal that explains most is the message and the 
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
+
+_T = TypeVar("_T")
 
 #: Limit for the records that are not candidates and are reported one by one; the others are only counted.
 MAX_PASSED_OVER = 16
@@ -202,6 +204,29 @@ class Evidence:
         hint = self._trials.hint() if best.reason is Reason.INVALID_SIGNATURE else ""
         msg = f"{best.source}: {best.message}{more}{hint}"
         raise VerificationError(msg, reason=best.reason, signatures=self._seen)
+
+
+def once(ask: Callable[[], _T]) -> Callable[[], _T]:
+    """Return a function that asks when it is first called, and has the same outcome each time; not thread-safe.
+
+    Args:
+        ask: what is asked; a `VerificationError` that it raises is raised each time, any other error is not kept.
+    """
+    kept: list[_T] = []
+    refused: list[VerificationError] = []
+
+    def outcome() -> _T:
+        if refused:
+            raise refused[0]
+        if not kept:
+            try:
+                kept.append(ask())
+            except VerificationError as error:
+                refused.append(error)
+                raise
+        return kept[0]
+
+    return outcome
 
 
 def verify_detached(

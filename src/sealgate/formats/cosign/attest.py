@@ -167,7 +167,7 @@ class _Work:
     def _signature(self) -> bytes:
         envelope = Envelope(IN_TOTO, self.statement, ())
         claims = Claims(self.writing.image, {}, match_repository=True)
-        Requirement(self.predicate_type).check(envelope.signed, envelope=envelope, claims=claims)
+        Requirement(self.predicate_type).check(envelope, claims)
         return self.writing.sign(envelope.signed)
 
     def _put(self, *blobs: bytes) -> None:

@@ -9,6 +9,7 @@ Who has signed is decided by `Signers`, before anything in an envelope is believ
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from sealgate.formats.cosign.wire import (
     parse_bundle,
     parse_envelope,
 )
-from sealgate.formats.evidence import Evidence, TooManyError
+from sealgate.formats.evidence import Evidence, TooManyError, once
 from sealgate.formats.interface import MAX_SIGNATURES
 from sealgate.messages import quote
 from sealgate.parsing.evidence import malformed, parse_object
@@ -37,7 +38,7 @@ from sealgate.registry.interface import DOCKER_MANIFEST, OCI_MANIFEST
 from sealgate.registry.manifests import is_image_manifest, parse_artifact_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sealgate.findings import Verified
     from sealgate.formats.cosign.claims import Claims
@@ -76,19 +77,16 @@ class Requirement:
     predicate_type: str
     conditions: tuple[Condition, ...] = ()
 
-    def check(self, signed: bytes, *, envelope: Envelope, claims: Claims) -> None:
+    def check(self, envelope: Envelope, claims: Claims) -> None:
         """Check what an accepted signer has signed.
 
         Args:
-            signed: the exact bytes that the signature is over, those of the envelope.
             envelope: the envelope.
             claims: of which image it must be.
 
         Raises:
             VerificationError: it is malformed, of another image or type, or does not meet a condition.
         """
-        if signed != envelope.signed:
-            raise VerificationError("another envelope was signed", reason=Reason.INVALID_SIGNATURE)
         predicate = claims.attested(envelope, self.predicate_type)
         for condition in self.conditions:
             condition.check(predicate)
@@ -101,11 +99,41 @@ class _Pursuit:
         self.requirement = requirement
         self.evidence = evidence
         self._every = every
+        # Message and reason alone: an exception would keep the statement in memory by its traceback.
+        self._refused: dict[bytes, tuple[str, Reason] | None] = {}
 
     @property
     def done(self) -> bool:
         """Whether no further attestation can change the outcome."""
         return self.evidence.complete if self._every else self.evidence.verified
+
+    def judge(
+        self, source: str, verify: Callable[[], tuple[str, str, bytes]], envelope: Envelope, claims: Claims
+    ) -> None:
+        """Judge one signature over an envelope; see `Evidence.judge`.
+
+        The same statement is checked once, since one that was signed can be stored many times, or with the same
+        signature many times: it may have a megabyte, and conditions may have a lot to do with that.
+        """
+
+        def check(signed: bytes) -> None:
+            if signed != envelope.signed:
+                raise VerificationError("another envelope was signed", reason=Reason.INVALID_SIGNATURE)
+            key = hashlib.sha256(signed).digest()
+            if key not in self._refused:
+                self._refused[key] = self._refusal(envelope, claims)
+            refused = self._refused[key]
+            if refused is not None:
+                raise VerificationError(refused[0], reason=refused[1])
+
+        self.evidence.judge(source, verify, check)
+
+    def _refusal(self, envelope: Envelope, claims: Claims) -> tuple[str, Reason] | None:
+        try:
+            self.requirement.check(envelope, claims)
+        except VerificationError as error:
+            return error.message, error.reason
+        return None
 
     def conclude(self, where: str) -> Verified:
         """Return the outcome; see `Evidence.conclude`."""
@@ -274,9 +302,9 @@ class AttestationSearch:
                 if bundle is None
                 else bundle_attempt(bundle, signature, unknown)
             )
+            verify = once(partial(self._signers.verify, attempt))
             for each in wanted:
-                met = partial(each.requirement.check, envelope=envelope, claims=self._claims)
-                each.evidence.judge(where, partial(self._signers.verify, attempt), met)
+                each.judge(where, verify, envelope, self._claims)
 
 
 def is_likely_attestation(descriptor: Descriptor) -> bool:

@@ -24,7 +24,7 @@ from sealgate.formats.cosign.wire import (
     parse_bundle,
     signature_tag,
 )
-from sealgate.formats.evidence import Evidence
+from sealgate.formats.evidence import Evidence, once
 from sealgate.messages import quote
 from sealgate.parsing.evidence import decode_base64, malformed
 from sealgate.reasons import Reason
@@ -232,13 +232,15 @@ class Search:
             check_claims=partial(self._claims.check_envelope, envelope),
             annotations=partial(self._claims.envelope_annotations, envelope),
         )
+        # Its writer may have repeated a signature, and a statement may have a megabyte.
+        check_claims = once(partial(self._claims.check_envelope, envelope))
         for number, signature in enumerate(signatures, 1):
             where = source if len(signatures) == 1 else f"{source}, signature {number}"
             self._note(where, replace(read, signature=signature))
             self._evidence.judge(
                 where,
                 partial(self._signers.verify, bundle_attempt(bundle, signature, unknown)),
-                lambda _: self._claims.check_envelope(envelope),
+                lambda _: check_claims(),
             )
 
     def _note(self, source: str, found: Found) -> None:

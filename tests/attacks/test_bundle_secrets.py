@@ -46,6 +46,8 @@ TEXTS = (
     f"the secret_key is set: secret_key: '{CANARY} {CANARY}'",
     f"run --registry-token {CANARY}",
     f"accessKeySecret={CANARY}",
+    f"Vault refuses hvs.{CANARY}",
+    f"Google refuses ya29.{CANARY}",
     f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----",
     f"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n{CANARY}",
     f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{CANARY}\n-----END PGP PRIVATE KEY BLOCK-----",

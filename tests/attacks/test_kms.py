@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -10,8 +13,10 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.clocks import Deadline
 from sealgate.errors import ForbiddenAddressError, SealgateError, UnavailableError
+from sealgate.http.interface import Response
 from sealgate.http.services import ServiceClient
 from sealgate.http.settings import HostSettings
+from sealgate.kms.credentials import Identities
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.service_secrets import MappingServiceSecrets
@@ -20,7 +25,7 @@ from tests.support.environments.registry_clients import Names
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
 from tests.support.simulators.google_kms import GoogleKMSSimulator
-from tests.support.simulators.http_messages import encode
+from tests.support.simulators.http_messages import RecordedRequest, encode
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
 from tests.support.simulators.registry import RegistrySimulator
@@ -124,6 +129,76 @@ def test_attack_32_a_key_with_endless_versions_is_read_to_a_limit() -> None:
         (only,) = key.versions.values()
         key.versions = {f"ocid1.keyversion.oc1.v{number}": only for number in range(100)}
         assert [len(one.resolve()) for one in (alibaba, oracle)] == [64, 64]
+
+
+# 33: answers of every shape ------------------------------------------------------------------------------------------
+
+#: What a member may be instead of what it should be.
+SHAPES: tuple[Any, ...] = ([], {}, [[]], True, None, -1, 1 << 63, "", "x" * 5000, "\N{PILE OF POO}", "../x")
+
+
+class Bent:
+    """Services of a simulator, without the network, that bend a member of their answers; see `Services`."""
+
+    def __init__(self, environment: KMSEnvironment) -> None:
+        self._environment = environment
+        #: The members of all answers, as path from the number of the answer.
+        self.members: list[tuple[Any, ...]] = []
+        self.bent: tuple[Any, ...] = ()
+        self.shape: Any = None
+        self._answers = 0
+
+    def begin(self, bent: tuple[Any, ...], shape: object) -> None:
+        """Begin anew, and bend one member."""
+        self.bent, self.shape, self._answers = bent, shape, 0
+
+    def request(self, method: str, url: str, **more: Any) -> Response:
+        split = urlsplit(url)
+        headers = {name.lower(): value for name, value in (more["headers"] or {}).items()}
+        request = RecordedRequest(
+            method,
+            split.path,
+            tuple(parse_qsl(split.query, keep_blank_values=True)),
+            {"host": split.netloc, **headers},
+            more.get("body") or b"",
+            1,
+        )
+        answer = self._environment.kms.respond(request)
+        document = json.loads(answer.body)
+        number, *path = self.bent or (-1,)
+        if not self.bent:
+            self.members += [(self._answers, *each) for each in _paths(document)]
+        elif number == self._answers:
+            inner = document
+            for step in path[:-1]:
+                inner = inner[step]
+            inner[path[-1]] = self.shape
+        self._answers += 1
+        return Response(answer.status, {}, encode(document))
+
+
+def _paths(document: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each member and item of a JSON value."""
+    inner = document.items() if isinstance(document, dict) else enumerate(document)
+    for name, value in inner:
+        yield (name,)
+        if isinstance(value, dict | list):
+            yield from ((name, *path) for path in _paths(value))
+
+
+def test_attack_33_an_answer_of_any_shape_is_refused_or_unavailable(environment: KMSEnvironment) -> None:
+    """An unexpected error would end the refresh of the author's key, and of keys that are read beside it."""
+    bent = Bent(environment)
+    good = resolve_kms(environment.entry(), environment.credentials, bent, environment.clock)
+    assert good[0].state == "Accepted"
+    assert len(bent.members) > 2
+    for path in bent.members:
+        for shape in SHAPES:
+            environment.identities = Identities()
+            bent.begin(path, shape)
+            with contextlib.suppress(UnavailableError):
+                found = resolve_kms(environment.entry(), environment.credentials, bent, environment.clock)
+                assert {key.pem for key in found} <= {good[0].pem, None}, (path, shape)
 
 
 # 37: requests that stray ---------------------------------------------------------------------------------------------

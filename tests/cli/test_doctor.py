@@ -290,10 +290,14 @@ def test_servers_of_signing_policies_are_asked_where_the_kind_is_installed(
 
 
 def test_open_exceptions_are_named(installed: Installed) -> None:
-    spec = {"images": [{"repository": "a/**"}], "namespaces": ["shop"], "reason": "outage"}
-    for name, end in (("over", "2020-01-01T00:00:00Z"), ("urgent", "2999-01-01T00:00:00Z")):
-        obj = api_object("VerificationException", name, {**spec, "expiresAt": end})
+    spec = {"images": [{"repository": "a/**"}], "namespaces": ["shop"], "reason": "outage", "requestedBy": "ann"}
+    later = "2999-01-01T00:00:00Z"
+    for name, end, by in (("over", "2020-01-01T00:00:00Z", "ann"), ("urgent", later, "ann"), ("unasked", later, None)):
+        obj = api_object("VerificationException", name, {**spec, "expiresAt": end, "requestedBy": by})
         installed.api.put(f"{API}/verificationexceptions", obj)
+    deleted = api_object("VerificationException", "deleted", {**spec, "expiresAt": later})
+    deleted["metadata"]["deletionTimestamp"] = later
+    installed.api.put(f"{API}/verificationexceptions", deleted)
     installed.api.put(f"{API}/verificationexceptions", {"metadata": {"name": "broken"}, "spec": {}})
     code, checks = installed.examine()
     check = checks["objects/VerificationException"]

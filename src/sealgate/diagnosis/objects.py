@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,12 +60,16 @@ def check_exceptions(exceptions: Iterable[Mapping[str, Any]], now: datetime) -> 
 
 
 def _end(exception: Mapping[str, Any]) -> tuple[datetime, str]:
-    """Return when an exception ends, and its name; one that cannot be read admits nothing."""
-    try:
-        end = VerificationException.model_validate(exception).spec.end
-    except ValidationError:
-        end = datetime.min.replace(tzinfo=UTC)
-    return end, str(exception["metadata"]["name"])
+    """Return when an exception ends, and its name; one that lifts nothing has ended.
+
+    That is one that cannot be read, does not say who made it, or was deleted and is kept by finalizers.
+    """
+    metadata, end = exception["metadata"], datetime.min.replace(tzinfo=UTC)
+    with suppress(ValidationError):
+        spec = VerificationException.model_validate(exception).spec
+        if spec.requested_by is not None and metadata.get("deletionTimestamp") is None:
+            end = spec.end
+    return end, str(metadata["name"])
 
 
 def _check(kind: str, obj: Mapping[str, Any]) -> Check | None:

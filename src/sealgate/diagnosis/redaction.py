@@ -48,7 +48,9 @@ _PUBLIC_NAMES: Final = frozenset(
 _HEADER = re.compile(r"(?i)((?:authorization|cookie)\s{0,3}[:=]\s{0,3})(?![\s\"'\\])[^\n]{1,65536}")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic|negotiate|digest)\s+[A-Za-z0-9+/=._~:-]{4,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4}")
-_CLOUD_KEY = re.compile(r"\b(?:AKIA|ASIA|LTAI|ghp_|gho_|ghs_|glpat-|dckr_pat_|xox[bpars]-)[A-Za-z0-9_-]{8,}")
+_CLOUD_KEY = re.compile(
+    r"\b(?:AKIA|ASIA|LTAI|ghp_|gho_|ghs_|glpat-|dckr_pat_|xox[bpars]-|ya29\.|hv[bsr]\.)[A-Za-z0-9_-]{8,}"
+)
 _USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^/\s\"']{0,65536}@")
 _QUERY = re.compile(r"(?i)\b(https?://[^\s\"'?]{0,1024})\?[^\s\"']*")
 #: A query that names its values, of any URL or path.

@@ -119,7 +119,7 @@ def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str]
     usage = details.get("KeyUsage")
     if usage != "SIGN_VERIFY":
         return "WrongUsage", f"the key is for {quote(usage, 40)}; only keys for SIGN_VERIFY sign images"
-    spec = details.get("KeySpec")
+    spec = text(details, "KeySpec", _WHAT)
     if spec not in _KINDS:
         return "UnsupportedAlgorithm", f"a key of type {quote(spec, 40)} is not supported; use {', '.join(_KINDS)}"
     return None

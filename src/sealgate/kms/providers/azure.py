@@ -39,7 +39,7 @@ _ENTRA = "Microsoft Entra ID"
 _API = "api-version=7.4"
 #: The most pages of versions, of 25 each.
 _MAX_PAGES = 3
-_CURVES: Mapping[object, tuple[str, ec.EllipticCurve]] = {
+_CURVES: Mapping[str, tuple[str, ec.EllipticCurve]] = {
     "P-256": ("ECDSA P-256", ec.SECP256R1()),
     "P-384": ("ECDSA P-384", ec.SECP384R1()),
     "P-521": ("ECDSA P-521", ec.SECP521R1()),
@@ -139,12 +139,13 @@ def _decode(found: Mapping[str, object], name: str) -> bytes:
 
 def _public_key(key: Mapping[str, object]) -> tuple[str, str] | None:
     """Return kind and PEM of a JSON Web Key; None if its type is not supported."""
-    kind, curve = text(key, "kty", _WHAT).removesuffix("-HSM"), _CURVES.get(key.get("crv"))
+    kind = text(key, "kty", _WHAT).removesuffix("-HSM")
+    curve = _CURVES.get(text(key, "crv", _WHAT)) if kind == "EC" else None
     try:
         if kind == "RSA":
             n, e = (int.from_bytes(_decode(key, name), "big") for name in ("n", "e"))
             return f"RSA {n.bit_length()}", _pem(rsa.RSAPublicNumbers(e, n).public_key())
-        if kind == "EC" and curve is not None:
+        if curve is not None:
             x, y = (int.from_bytes(_decode(key, name), "big") for name in ("x", "y"))
             return curve[0], _pem(ec.EllipticCurvePublicNumbers(x, y, curve[1]).public_key())
     except ValueError as error:

@@ -130,17 +130,19 @@ class _Caller:
         if _VERSION.fullmatch(version) is None:
             raise unexpected(_WHAT, f"{quote(version, 40)} is not a version")
         same(version, wanted or version, _WHAT)
-        state, algorithm = text(described, "state", _WHAT), described.get("algorithm")
+        state = text(described, "state", _WHAT)
         if state != _ENABLED:
             reason, how = _STATES.get(state, ("NotEnabled", f"is in the state {quote(state, 40)}"))
             msg = f"the version {how}; enable it in KMS, or take it out of the policy"
             return KMSKey(version, state, reason=reason, message=msg)
+        # Only versions that exist have one.
+        algorithm = text(described, "algorithm", _WHAT)
         if algorithm not in _KINDS:
             msg = f"a key of type {quote(algorithm, 60)} is not supported; use {', '.join(_KINDS)}"
             return KMSKey(version, state, reason="UnsupportedAlgorithm", message=msg)
         answer = self.call("GET", f"/cryptoKeyVersions/{version}/publicKey")
         same(text(answer, "name", _WHAT), f"{above}/cryptoKeyVersions/{version}", _WHAT)
-        kind, only = _KINDS[str(algorithm)]
+        kind, only = _KINDS[algorithm]
         return KMSKey(version, state, text(answer, "pem", _WHAT), kind, only)
 
     def _bearer(self) -> str:

@@ -99,7 +99,7 @@ def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str]
     usage = details.get("key_usage")
     if usage != "SIGN_VERIFY":
         return "WrongUsage", f"the key is for {quote(usage, 40)}; only keys for SIGN_VERIFY sign images"
-    spec = details.get("key_spec")
+    spec = text(details, "key_spec", _WHAT)
     if spec not in _KINDS:
         return "UnsupportedAlgorithm", f"a key of type {quote(spec, 40)} is not supported; use {', '.join(_KINDS)}"
     return None

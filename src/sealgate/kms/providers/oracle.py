@@ -114,7 +114,7 @@ def _kind(shape: Mapping[str, object]) -> str:
     algorithm, length = shape.get("algorithm"), shape.get("length")
     if algorithm == "RSA" and isinstance(length, int) and length in _RSA_BYTES:
         return f"RSA {_BITS_A_BYTE * length}"
-    return _CURVES.get(shape.get("curveId"), "") if algorithm == "ECDSA" else ""
+    return _CURVES.get(text(shape, "curveId", _WHAT), "") if algorithm == "ECDSA" else ""
 
 
 class _Caller:

@@ -114,7 +114,7 @@ def _what_is_wrong(details: Mapping[str, object]) -> tuple[str, str] | None:
     """Return reason and message of a refusal; None if the key may be used."""
     if details.get("soft_deleted") is True:
         return "Deleted", "the key is deleted; restore it in Vault, or take it out of the policy"
-    kind = details.get("type")
+    kind = text(details, "type", _WHAT)
     if kind not in _KINDS:
         return "UnsupportedAlgorithm", f"a key of type {quote(kind, 40)} is not supported; use {', '.join(_KINDS)}"
     if details.get("derived") is not False:

@@ -24,6 +24,7 @@ from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
 from tests.support.simulators.oci_vault import OCIVaultSimulator
+from tests.support.simulators.vault_transit import VaultSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,6 +183,14 @@ class TestKeysOfAuthenticators:
             signer = in_kms(kms, spec_model(OF_AUTHENTICATOR), authenticator_model("qa", entry))
             assert isinstance(signer, CosignSigner)
             assert signer.key.public.algorithm == "ECDSA_SHA_384"
+
+    def test_key_that_is_read_with_a_login_signs_with_the_credentials_of_the_policy(self) -> None:
+        with KMSEnvironment(VaultSimulator) as kms:
+            kms.add_key()
+            kms.secrets["signer"] = kms.secrets.pop(SECRET)
+            entry = {"kms": {"vault": kms.source(kubernetes={"role": "sealgate"}, credentialsSecret=None)}}
+            signer = in_kms(kms, spec_model(OF_AUTHENTICATOR), authenticator_model("qa", entry))
+            assert isinstance(signer, CosignSigner)
 
     def test_another_algorithm_than_the_authenticators_is_refused(self) -> None:
         with KMSEnvironment(DEWSimulator) as kms:

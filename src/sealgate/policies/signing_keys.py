@@ -80,6 +80,5 @@ def with_algorithm(
     assert entry.kms is not None  # noqa: S101 - callers pass no other entries
     kms = entry.kms
     if credentials is not None:
-        key = kms.of.model_copy(update={"credentials_secret": credentials})
-        kms = kms.model_copy(update={kms.provider: key})
+        kms = kms.model_copy(update={kms.provider: kms.of.with_credentials(credentials)})
     return KeyEntry.model_validate({"kms": kms, "algorithm": algorithm, "distinguishingId": distinguishing_id})

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import StringConstraints
 
 from sealgate.api.v1alpha1.model import Model
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from sealgate.api.v1alpha1.services import CredentialsSecret
 
 #: Regions and projects become parts of host names and paths, so only characters of words are valid.
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,62}[a-z0-9])?$", max_length=64)]
@@ -39,6 +44,10 @@ class ProviderKey(Model, ABC):
     @abstractmethod
     def service(self) -> str:
         """The service that is asked for the key: its address, or its region."""
+
+    def with_credentials(self, secret: CredentialsSecret) -> Self:
+        """Return the same key, asked for with the credentials in a Secret."""
+        return self.model_copy(update={"credentials_secret": secret})
 
     @property
     def versions(self) -> tuple[str, ...]:

@@ -64,6 +64,10 @@ class VaultKMS(ProviderKey):
         exactly_one(self, "way to log in", ("kubernetes", "credentials_secret"))
         return self
 
+    def with_credentials(self, secret: CredentialsSecret) -> Self:
+        """Return the same key, asked for with the token in a Secret instead of a login."""
+        return self.model_copy(update={"credentials_secret": secret, "kubernetes": None})
+
     @property
     def address(self) -> str | None:
         """Vault's address."""

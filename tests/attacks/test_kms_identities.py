@@ -19,6 +19,7 @@ from tests.support.environments.registry_clients import Names, settings_for
 from tests.support.simulators.aws_kms import ROLE, AWSKMSSimulator
 from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
 from tests.support.simulators.google_kms import GoogleKMSSimulator
+from tests.support.simulators.http_messages import json_answer
 from tests.support.simulators.vault_transit import ROLE as VAULT_ROLE
 from tests.support.simulators.vault_transit import VaultSimulator
 
@@ -220,6 +221,21 @@ def test_attack_127_role_of_another_token_gets_its_own_session(aws: KMSEnvironme
     (tmp_path / "token").write_text("of.another.service-account")
     with pytest.raises(UnauthorizedError, match="InvalidIdentityToken"):
         aws.resolve(aws.entry(credentialsSecret=None))
+
+
+def test_attack_127_keys_that_the_identity_may_not_use_cost_no_logins(vault: KMSEnvironment) -> None:
+    """Each login leaves a token in Vault for an hour, and would take the session from all other keys."""
+    respond, simulator = vault.kms.respond, vault.kms
+    vault.kms.respond = lambda request: (  # type: ignore[method-assign]  # a key without rights
+        json_answer({"errors": ["permission denied"]}, 403) if "/keys/other" in request.path else respond(request)
+    )
+    assert isinstance(simulator, VaultSimulator)
+    for _ in range(20):
+        with pytest.raises(UnauthorizedError):
+            vault.resolve(vault.entry(key="other", **KUBERNETES))
+        assert vault.resolve_one(vault.entry(**KUBERNETES)).state == "Accepted"
+        vault.clock.advance(30)
+    assert len(simulator.logins) <= 3
 
 
 # 128: a version that was not asked for --------------------------------------------------------------------------------

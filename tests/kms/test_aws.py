@@ -163,6 +163,7 @@ def test_session_is_opened_anew_before_it_ends_and_when_it_is_refused(aws: KMSEn
     aws.clock.advance(45 * 60)
     aws.resolve(entry)
     assert logins(aws) == 2
+    aws.clock.advance(300)
     kms(aws).sessions.clear()
     with pytest.raises(UnauthorizedError, match="check the credentials in the IAM role of the ServiceAccount"):
         aws.resolve(entry)

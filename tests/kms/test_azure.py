@@ -144,6 +144,7 @@ def test_token_is_asked_for_once_and_anew_when_it_is_refused(azure: KMSEnvironme
     azure.resolve()
     sign_verified(azure.signing_key(), MESSAGE, azure.deadline())
     assert len(vault(azure).tokens) == 1
+    azure.clock.advance(300)
     vault(azure).tokens[0] = "revoked"
     with pytest.raises(UnauthorizedError, match="401 Unauthorized; check the credentials in Secret cloud"):
         azure.resolve()

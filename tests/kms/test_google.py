@@ -155,6 +155,7 @@ def test_workload_identity_reads_and_signs_with_one_exchange(google: KMSEnvironm
     google.clock.advance(45 * 60)
     google.resolve()
     assert len(kms(google).sessions) == 2
+    google.clock.advance(300)
     kms(google).sessions.clear()
     with pytest.raises(UnauthorizedError, match="Google Cloud KMS answers 401"):
         google.resolve()

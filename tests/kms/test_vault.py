@@ -190,6 +190,7 @@ def test_login_is_repeated_before_its_token_ends_and_when_it_is_refused(vault: K
     vault.resolve(entry)
     logins = simulator(vault).logins
     assert len(logins) == 2
+    vault.clock.advance(300)
     logins.clear()  # revoked
     with pytest.raises(UnauthorizedError, match="check the credentials in the ServiceAccount's token for Vault"):
         vault.resolve(entry)

@@ -36,6 +36,9 @@ MAX_SESSIONS = 256
 #: Part of its lifetime for which a session is used, and the most seconds of that.
 _USED_PART = 0.75
 _MAX_SECONDS = 3600.0
+#: Seconds for which a session is used even if a service refuses a request with it. What is refused so soon is a key
+#: that the identity may not use, and another login would not help: it would only cost the service, and other keys.
+_MIN_SECONDS = 300.0
 
 T = TypeVar("T")
 
@@ -118,8 +121,8 @@ class Identities:
     def __init__(self, platform: Mapping[str, PlatformIdentity] | None = None) -> None:
         self._platform = dict(platform or {})
         self._lock = threading.Lock()
-        # With the end of each, in the clock's monotonic seconds.
-        self._sessions: LRUCache[SessionKey, tuple[object, float]] = LRUCache(MAX_SESSIONS)
+        # With beginning and end of each, in the clock's monotonic seconds.
+        self._sessions: LRUCache[SessionKey, tuple[object, float, float]] = LRUCache(MAX_SESSIONS)
 
     def read(self, provider: str) -> Credentials:
         """Return the platform's credentials for a provider.
@@ -146,18 +149,20 @@ class Identities:
         """
         now = clock.monotonic()
         with self._lock:
-            found, end = self._sessions.get(key, (None, now))
+            found, _, end = self._sessions.get(key, (None, now, now))
         if now < end:
             return found  # type: ignore[return-value]  # one key has sessions of one type
         session, seconds = open_session()
         with self._lock:
-            self._sessions[key] = (session, now + min(_USED_PART * seconds, _MAX_SECONDS))
+            self._sessions[key] = (session, now, now + min(_USED_PART * seconds, _MAX_SECONDS))
         return session
 
-    def forget(self, key: SessionKey) -> None:
-        """Drop a session that its service does not accept any more."""
+    def refused(self, key: SessionKey, clock: Clock) -> None:
+        """Drop a session with which a service refused a request, since it may have been revoked; not a new one."""
+        now = clock.monotonic()
         with self._lock:
-            self._sessions.pop(key, None)
+            if key in self._sessions and now - self._sessions[key][1] >= _MIN_SECONDS:
+                del self._sessions[key]
 
 
 class KMSCredentials:

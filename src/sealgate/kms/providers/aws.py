@@ -145,7 +145,7 @@ class _Caller:
         try:
             return ask_object(self._services, Call("POST", url, headers, body, ca, self._given.source, _CODES), _WHAT)
         except UnauthorizedError:
-            self._identities.forget(self._session)  # it may have been revoked
+            self._identities.refused(self._session, self._clock)
             raise
 
     def require_same_key(self, arn: str) -> None:

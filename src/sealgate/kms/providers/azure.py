@@ -202,7 +202,7 @@ class _Caller:
         try:
             return ask_object(self._services, call, _WHAT)
         except UnauthorizedError:
-            self._identities.forget(self._session)  # it may have been revoked
+            self._identities.refused(self._session, self._clock)
             raise
 
     def versions(self) -> dict[str, KMSKey | None]:

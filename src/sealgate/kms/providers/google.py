@@ -120,7 +120,7 @@ class _Caller:
         try:
             return ask_object(self._services, Call(method, url, headers, body, ca, self._given.source), _WHAT)
         except UnauthorizedError:
-            self._identities.forget(self._session)  # it may have been revoked
+            self._identities.refused(self._session, self._clock)
             raise
 
     def version(self, described: Mapping[str, object], wanted: str | None) -> KMSKey:

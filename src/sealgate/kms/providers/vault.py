@@ -175,7 +175,7 @@ class _Caller:
         try:
             return self._ask(method, f"{source.mount}/{action}/{source.key}", members, token)
         except UnauthorizedError:
-            self._identities.forget(session)  # it may have been revoked
+            self._identities.refused(session, self._clock)
             raise
 
     def _member(self, name: str) -> str:

@@ -203,7 +203,7 @@ def test_attack_143_ambiguous_predicate_is_not_read(environment: VerifierEnviron
     ("predicate", "condition"),
     [
         ({"all": [1] * 200_000}, "predicate.all.all(a, a == 1)"),
-        ({"all": [1] * 20_000}, "predicate.all.all(a, predicate.all.all(b, a == b))"),
+        ({"all": [1] * 7_000}, "predicate.all.all(a, predicate.all.all(b, a == b))"),
         ({"text": "a" * 500_000}, "predicate.text.matches('(a*)*b')"),
     ],
     ids=["loop", "nested loops", "regular expression"],
@@ -215,6 +215,43 @@ def test_attack_144_dear_predicate_is_refused_at_a_bounded_cost(
     push_attestations(environment.registry, REPOSITORY, provenance(digest, predicate=predicate))
     # Without the bounds it would not end before the test's own timeout.
     assert denied(environment, requiring(condition)) is Reason.PREDICATE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "predicate.list.all(m, m in predicate.text)",
+        "predicate.list.all(m, [predicate.text].exists(t, t.contains('a')))",
+        "[predicate].all(p, p.list.exists(m, m in p.text))",
+        "predicate.list.all(m, m.a.contains(m.b))",
+        "predicate.text.contains(predicate.list[0])",
+        "matches(predicate.text, predicate.list[0])",
+        "predicate.text.contains('a' + predicate.list[0])",
+    ],
+)
+def test_attack_144_large_predicate_is_not_compared_with_itself(
+    environment: VerifierEnvironment, condition: str
+) -> None:
+    """A signer whose identity is accepted writes a predicate that holds the interpreter's lock for many seconds."""
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    large = {"text": "a" * 20_000, "list": ["a"] * 4_000}
+    push_attestations(environment.registry, REPOSITORY, provenance(digest, predicate=large))
+    assert denied(environment, requiring(condition)) is Reason.EVIDENCE_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "has(predicate.list) && predicate.list.all(m, m == 'a')",
+        "predicate.list.exists(m, m.contains('a') || m.matches(r'^b$'))",
+        "predicate.text.startsWith('a') && predicate.list[0] in ['a', 'b']",
+    ],
+)
+def test_large_predicate_is_evaluated_part_by_part(environment: VerifierEnvironment, condition: str) -> None:
+    digest = environment.registry.push_image(REPOSITORY, "v1")
+    large = {"text": "a" * 20_000, "list": ["a"] * 4_000}
+    push_attestations(environment.registry, REPOSITORY, provenance(digest, predicate=large))
+    assert verdict(environment, requiring(condition)).verdict is Verdict.ADMIT
 
 
 def test_attack_144_attestation_larger_than_the_limit_is_refused(environment: VerifierEnvironment) -> None:

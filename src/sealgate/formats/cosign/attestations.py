@@ -85,10 +85,11 @@ class Requirement:
             claims: of which image it must be.
 
         Raises:
-            VerificationError: it is malformed, of another image or type, or does not meet a condition.
+            VerificationError: it is malformed, of another image or type, too large for a condition or does not meet it.
         """
         predicate = claims.attested(envelope, self.predicate_type)
         for condition in self.conditions:
+            condition.require_size(len(envelope.payload))
             condition.check(predicate)
 
 

@@ -5,8 +5,9 @@ another type, a missing member and every other error in the evaluation mean that
 
 The text of a condition is an administrator's. Its length, its macros and its `+` are bounded when it is compiled, so
 that no value that it builds is many times larger than the predicate. The predicate is another's. Its size and depth are
-bounded before it gets here, and the library ends an evaluation after 10,000 steps of loops; regular expressions take
-linear time (RE2). The library is imported when the first condition is compiled.
+bounded before it gets here, its size more tightly where a condition compares parts of it with each other. The library
+ends an evaluation after 10,000 steps of loops; regular expressions take linear time (RE2). The library is imported when
+the first condition is compiled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sealgate.errors import PolicyError, VerificationError
+from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 
@@ -25,7 +27,12 @@ MAX_CONDITION = 1024
 MAX_MACROS = 2
 MAX_SUMS = 8
 
+#: Limit for the payload of an attestation, in bytes, where a condition compares large parts of it with each other.
+MAX_COMPARED_BYTES = 1 << 15
+
 _MACRO = re.compile(r"\b(?:all|exists|exists_one|existsOne|filter|map)[`\s]*\(")
+# Functions that take as long as both of their texts multiplied, where the second one is not written in the condition.
+_SEARCH = re.compile(r"\b(?:contains|matches)[`\s]*\(\s*(?![rRbB]{0,2}[\"'])")
 _PATH = re.compile(r"\bpredicate(?:\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]{1,4}\])+")
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 #: Members whose values a message shows.
@@ -45,6 +52,36 @@ class Condition:
     name: str
     text: str
     program: Any = field(repr=False, compare=False)
+
+    @property
+    def max_bytes(self) -> int:
+        """Limit for the payload of an attestation that is evaluated, in bytes.
+
+        Where large parts of a predicate are compared with each other, the time grows with the product of their sizes,
+        and the interpreter's lock is held for all of it. That is so of loops in loops, of the predicate named again
+        inside a loop (or after it, which is not told apart), and of a search for what the predicate itself has.
+        """
+        loops = list(_MACRO.finditer(self.text))
+        searches = _SEARCH.search(self.text) or ("+" in self.text and re.search("contains|matches", self.text))
+        repeated = loops and re.search(r"\bpredicate\b", self.text[loops[0].end() :])
+        return MAX_COMPARED_BYTES if len(loops) > 1 or repeated or searches else MAX_SIGNATURE_BYTES
+
+    def require_size(self, size: int) -> None:
+        """Require that the payload of an attestation is small enough to be evaluated.
+
+        Args:
+            size: in bytes.
+
+        Raises:
+            VerificationError: it is not.
+        """
+        if size > self.max_bytes:
+            msg = (
+                f"{self.name} compares parts of the predicate with each other, for which an attestation of {size} "
+                f"bytes is larger than the limit of {self.max_bytes}: {quote(self.text, 300)}; write a condition for "
+                "each part, with one loop at the end"
+            )
+            raise VerificationError(msg, reason=Reason.EVIDENCE_TOO_LARGE)
 
     def check(self, predicate: object) -> None:
         """Check that a predicate meets the condition.

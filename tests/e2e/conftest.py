@@ -45,6 +45,7 @@ MODULE_ORDER = (
     "test_huawei_swr",
     "test_alibaba_acr",
     "test_oracle_ocir",
+    "test_notation",
     "test_openshift",
     "test_docker_dtr",
     "test_signing_by_policy",

@@ -20,5 +20,5 @@ export PATH="${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}/bin:$PATH"
 "$SEALGATE_SIGSTORE" build # minutes, once for a machine
 recorded=$(mktemp -d)
 trap 'rm -rf "$recorded"' EXIT
-timeout 200 .venv/bin/python -m tests.data.sigstore.generate "$recorded"
-SEALGATE_SIGSTORE_FIXTURES=$recorded timeout 100 .venv/bin/python -m pytest -q tests/formats/cosign/test_keyless_recorded.py
+timeout 300 .venv/bin/python -m tests.data.sigstore.generate "$recorded"
+SEALGATE_SIGSTORE_FIXTURES=$recorded timeout 300 .venv/bin/python -m pytest -q tests/formats/cosign/test_keyless_recorded.py

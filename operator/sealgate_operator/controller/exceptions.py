@@ -15,10 +15,11 @@ from sealgate.kubernetes.client import ConflictError
 from sealgate.kubernetes.lists import list_objects
 from sealgate.messages import quote
 from sealgate_operator.status.conditions import read_status
-from sealgate_operator.status.exceptions import exception_status
+from sealgate_operator.status.exceptions import counting_exceptions, exception_status
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Collection, Mapping
     from datetime import timedelta
 
     from structlog.typing import FilteringBoundLogger
@@ -70,8 +71,10 @@ class ExceptionStatusWriter:
         """Keep every status until `stop` is set."""
         while not stop.is_set():
             try:
-                for obj in list_objects(self._api, PATH, KIND):
-                    self._reconcile(obj)
+                objects = list(list_objects(self._api, PATH, KIND))
+                counting = counting_exceptions(objects, self._clock.now(), self._longest)
+                for obj in objects:
+                    self._reconcile(obj, counting)
             except NotFoundError:
                 self._log.debug("kind is not installed; will retry", kind=KIND)
             except SealgateError as error:
@@ -79,9 +82,9 @@ class ExceptionStatusWriter:
                 self._log.warning("exceptions not listed; will retry", error=error.message)
             stop.wait(self._period)
 
-    def _reconcile(self, obj: dict[str, Any]) -> None:
+    def _reconcile(self, obj: dict[str, Any], counting: Mapping[str, Collection[str]]) -> None:
         try:
-            self._write(obj)
+            self._write(obj, counting)
         except (NotFoundError, ConflictError):
             self._log.debug("object deleted or changed meanwhile; will retry", kind=KIND)
         except Exception as error:  # noqa: BLE001 - one object must not cost others their status, nor end the operator
@@ -89,8 +92,8 @@ class ExceptionStatusWriter:
             cause = {"error": error.message} if isinstance(error, SealgateError) else {"exc_info": error}
             self._log.warning("reconcile failed; will retry", kind=KIND, name=quote(obj["metadata"]["name"]), **cause)
 
-    def _write(self, obj: dict[str, Any]) -> None:
-        status = exception_status(obj, self._clock.now(), self._longest)
+    def _write(self, obj: dict[str, Any], counting: Mapping[str, Collection[str]]) -> None:
+        status = exception_status(obj, self._clock.now(), self._longest, counting)
         if read_status(VerificationExceptionStatus, obj) == status:
             return
         metadata = obj["metadata"]

@@ -24,7 +24,7 @@ from sealgate.policies.limits import PatternCompiler
 from sealgate.policies.matching import CompiledSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sealgate.api.v1alpha1.verification_exception import VerificationException
     from sealgate.clocks import Clock
@@ -142,6 +142,20 @@ def compile_exception(
     )
 
 
+def names_that_count(made: Iterable[tuple[datetime, str, Collection[str]]]) -> Mapping[str, frozenset[str]]:
+    """Return, by namespace, the names of the exceptions that count there: those that were made first.
+
+    Args:
+        made: when each exception that has not ended was made, its name, and its namespaces.
+    """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for _, name, namespaces in sorted(made, key=lambda exception: exception[:2]):
+        for namespace in namespaces:
+            if len(found[namespace]) < MAX_IN_NAMESPACE:
+                found[namespace].append(name)
+    return {namespace: frozenset(names) for namespace, names in found.items()}
+
+
 class ExceptionIndex:
     """Exceptions by namespace. Never changes once made; may be asked by many threads.
 
@@ -153,13 +167,12 @@ class ExceptionIndex:
 
     def __init__(self, exceptions: Iterable[CompiledException] = ()) -> None:
         self.exceptions = tuple(sorted(exceptions, key=lambda exception: exception.name))
-        by_namespace: defaultdict[str, list[CompiledException]] = defaultdict(list)
-        for exception in sorted(self.exceptions, key=lambda exception: (exception.begins_at, exception.name)):
-            for namespace in exception.namespaces:
-                if len(by_namespace[namespace]) < MAX_IN_NAMESPACE:
-                    by_namespace[namespace].append(exception)
+        counting = names_that_count(
+            (exception.begins_at, exception.name, exception.namespaces) for exception in self.exceptions
+        )
+        by_name = {exception.name: exception for exception in self.exceptions}
         self._by_namespace = {
-            namespace: sorted(found, key=lambda exception: exception.name) for namespace, found in by_namespace.items()
+            namespace: [by_name[name] for name in sorted(names)] for namespace, names in counting.items()
         }
 
     def is_full(self, namespace: str, clock: Clock) -> bool:

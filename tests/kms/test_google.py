@@ -18,6 +18,7 @@ from sealgate.cloud.google import WorkloadIdentity
 from sealgate.errors import SigningError, UnauthorizedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.keys.signing_keys import sign_verified
+from sealgate.kms.interface import MAX_VERSIONS
 from sealgate.kms.platform import TokenFile, platform_identities
 from tests.support.clocks import FakeClock
 from tests.support.environments.kms import SECRET, KMSEnvironment
@@ -93,6 +94,19 @@ def test_every_version_is_accepted_or_the_named_one(google: KMSEnvironment) -> N
     assert [status.key_version for status in google.resolve()] == ["1", "2"]
     assert google.resolve_one(google.entry(keyVersion=2)).key_version == "2"
     assert google.resolve_one(google.entry(keyVersion=3)).reason == "KeyNotFound"
+
+
+def test_newest_enabled_versions_of_a_key_that_is_rotated_for_years_are_read(google: KMSEnvironment) -> None:
+    """Destroyed versions stay in the list for ever; without paging, none that signs today would be read."""
+    key = add(google, "EC_SIGN_P256_SHA256")
+    key.versions = {str(version): key.versions["1"] for version in range(1, 451)}
+    key.destroyed = {str(version) for version in range(20, 441)}
+    found = {int(status.key_version or 0): status.state for status in google.resolve()}
+    assert len(found) == MAX_VERSIONS
+    accepted = [version for version, state in found.items() if state == "Accepted"]
+    assert accepted == [*range(1, 20), *range(441, 451)]
+    key.destroyed = set()
+    assert [status.key_version for status in google.resolve()] == [str(version) for version in range(387, 451)]
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,13 @@ class GoogleKey:
 
     Attributes:
         state: of all versions.
+        destroyed: the versions that are destroyed.
         versions: private keys by version.
     """
 
     algorithm: str
     state: str = "ENABLED"
+    destroyed: set[str] = field(default_factory=set)
     versions: dict[str, KMSPrivateKey] = field(default_factory=dict)
 
 
@@ -104,7 +106,7 @@ class GoogleKMSSimulator(HTTPSimulator):
         if match is None or key is None or (match[2] and match[2][1:] not in key.versions):
             return _error(404)
         if not match[2]:
-            return json_answer({"cryptoKeyVersions": [_version(match[1], key, each) for each in key.versions]})
+            return _list(match[1], key, dict(request.query))
         return self._of_version(match[1], key, match[2][1:], match[3], request)
 
     def _of_version(self, name: str, key: GoogleKey, version: str, action: str, request: RecordedRequest) -> Answer:
@@ -157,8 +159,18 @@ def _decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+def _list(name: str, key: GoogleKey, query: dict[str, str]) -> Answer:
+    start, size = int(query.get("pageToken") or 0), int(query["pageSize"])
+    versions = list(key.versions)
+    page: dict[str, Any] = {"cryptoKeyVersions": [_version(name, key, each) for each in versions[start : start + size]]}
+    if len(versions) > start + size:
+        page["nextPageToken"] = str(start + size)
+    return json_answer(page)
+
+
 def _version(name: str, key: GoogleKey, version: str) -> dict[str, Any]:
-    return {"name": f"{name}/cryptoKeyVersions/{version}", "state": key.state, "algorithm": key.algorithm}
+    state = "DESTROYED" if version in key.destroyed else key.state
+    return {"name": f"{name}/cryptoKeyVersions/{version}", "state": state, "algorithm": key.algorithm}
 
 
 def _error(status: int) -> Answer:

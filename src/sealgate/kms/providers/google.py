@@ -10,6 +10,7 @@ import json
 import re
 from base64 import b64encode
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from sealgate.api.v1alpha1.kms_google import GOOGLE_KMS
 from sealgate.cloud.google import STS_URL, ServiceAccountKey, WorkloadIdentity
@@ -51,6 +52,9 @@ _KINDS: Mapping[str, tuple[str, Algorithm]] = {
         for bits, digest in ((2048, 256), (3072, 256), (4096, 256), (4096, 512))
     },
 }
+#: The most pages of versions, and the versions of one, which have about 600 bytes each.
+_MAX_PAGES = 5
+_PAGE_SIZE = 200
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
@@ -61,11 +65,10 @@ def fetch(source: GoogleKMS, secrets: KMSCredentials, services: Services, clock:
     try:
         if only:
             return (caller.version(caller.call("GET", f"/cryptoKeyVersions/{only}"), only),)
-        page = caller.call("GET", f"/cryptoKeyVersions?pageSize={MAX_VERSIONS}")
+        listed = caller.versions()
     except NotFoundError as error:
         return refused(only, "", "KeyNotFound", f"{error.message}: there is no such key; check key and keyVersion")
-    found = objects(page.get("cryptoKeyVersions"), _WHAT)[:MAX_VERSIONS]
-    return tuple(caller.version(version, None) for version in found)
+    return tuple(caller.version(version, None) for version in listed)
 
 
 def sign(source: GoogleKMS, task: SigningTask, secrets: KMSCredentials, services: Services, clock: Clock) -> bytes:
@@ -123,12 +126,34 @@ class _Caller:
             self._identities.refused(self._session, self._clock)
             raise
 
-    def version(self, described: Mapping[str, object], wanted: str | None) -> KMSKey:
-        """Return a version with its public key, or why it is refused."""
+    def versions(self) -> list[Mapping[str, object]]:
+        """Return the versions as the list has them: the newest, and enabled ones before others.
+
+        A version that is destroyed stays in the list for ever, so that a key that is rotated has more and more.
+        """
+        found: dict[int, Mapping[str, object]] = {}
+        token = ""
+        for _ in range(_MAX_PAGES):
+            query = urlencode({"pageSize": _PAGE_SIZE, **({"pageToken": token} if token else {})})
+            page = self.call("GET", f"/cryptoKeyVersions?{query}")
+            for each in objects(page.get("cryptoKeyVersions"), _WHAT):
+                found[int(self._number(each))] = each
+            token = text(page, "nextPageToken", _WHAT) if page.get("nextPageToken") else ""
+            if not token:
+                break
+        newest = sorted(found, key=lambda number: (found[number].get("state") == _ENABLED, number))[-MAX_VERSIONS:]
+        return [found[number] for number in sorted(newest)]
+
+    def _number(self, described: Mapping[str, object]) -> str:
         above, _, version = text(described, "name", _WHAT).rpartition("/cryptoKeyVersions/")
         same(above, self._source.key, _WHAT)
         if _VERSION.fullmatch(version) is None:
             raise unexpected(_WHAT, f"{quote(version, 40)} is not a version")
+        return version
+
+    def version(self, described: Mapping[str, object], wanted: str | None) -> KMSKey:
+        """Return a version with its public key, or why it is refused."""
+        version = self._number(described)
         same(version, wanted or version, _WHAT)
         state = text(described, "state", _WHAT)
         if state != _ENABLED:
@@ -141,7 +166,7 @@ class _Caller:
             msg = f"a key of type {quote(algorithm, 60)} is not supported; use {', '.join(_KINDS)}"
             return KMSKey(version, state, reason="UnsupportedAlgorithm", message=msg)
         answer = self.call("GET", f"/cryptoKeyVersions/{version}/publicKey")
-        same(text(answer, "name", _WHAT), f"{above}/cryptoKeyVersions/{version}", _WHAT)
+        same(text(answer, "name", _WHAT), f"{self._source.key}/cryptoKeyVersions/{version}", _WHAT)
         kind, only = _KINDS[algorithm]
         return KMSKey(version, state, text(answer, "pem", _WHAT), kind, only)
 

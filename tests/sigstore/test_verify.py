@@ -114,6 +114,14 @@ def test_keys_are_trusted_in_their_period_only(kind: str, period: dict[str, str]
     verify(recipe, rules(root=SIGSTORE.trusted_root(**{kind: {}})))
 
 
+@pytest.mark.parametrize("recipe", [Recipe(), V2], ids=["v1", "v2"])
+def test_log_may_have_two_periods(recipe: Recipe) -> None:
+    root = SIGSTORE.trusted_root()
+    ended = {"start": "2026-01-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
+    root["tlogs"] = [*SIGSTORE.trusted_root(rekor1=ended, rekor2=ended)["tlogs"], *root["tlogs"]]
+    assert verify(recipe, rules(root=root)).subject == SUBJECT
+
+
 def test_certificates_of_the_ca_must_be_valid_when_it_was_signed() -> None:
     long_ago = datetime(2025, 6, 1, tzinfo=UTC)
     root = SIGSTORE.trusted_root(ca={}, ct={}, rekor1={})

@@ -74,36 +74,19 @@ class LogEntry:
     proof: InclusionProof | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenEntry:
-    """A log entry that the log has.
-
-    Attributes:
-        log: the log.
-        time: when it came in, as the log has signed; None where the log signs no time.
-    """
-
-    log: LogKey
-    time: datetime | None
-
-    def check_period(self, at: datetime) -> None:
-        """Accept that the log's key was used at a moment.
-
-        Raises:
-            VerificationError: the trusted root does not trust it then.
-        """
-        self.log.period.check(at, f"the key of {self.log.name}")
-
-
-def prove(entry: LogEntry, logs: Sequence[LogKey]) -> ProvenEntry:
+def prove(entry: LogEntry, logs: Sequence[LogKey], times: Sequence[datetime]) -> datetime | None:
     """Verify every proof that an entry comes with, at least one.
 
     Args:
         entry: the entry.
         logs: the trusted logs.
+        times: when else it is proven to have been made; the log's key must be in its period at each of them.
+
+    Returns:
+        When it came in, as the log has signed; None where the log signs no time.
 
     Raises:
-        VerificationError: a proof does not hold, there is none, or no trusted log made it.
+        VerificationError: a proof does not hold, there is none, or no trusted log made it, or not in its period.
     """
     refusal: VerificationError | None = None
     # A log keeps its ID with a new period, and an ID may be given twice; each is tried by itself.
@@ -111,7 +94,7 @@ def prove(entry: LogEntry, logs: Sequence[LogKey]) -> ProvenEntry:
         if log.key_id != entry.key_id:
             continue
         try:
-            return _prove(entry, log)
+            return _prove(entry, log, times)
         except VerificationError as error:
             refusal = refusal or error
     if refusal is not None:
@@ -120,7 +103,7 @@ def prove(entry: LogEntry, logs: Sequence[LogKey]) -> ProvenEntry:
     raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
 
-def _prove(entry: LogEntry, log: LogKey) -> ProvenEntry:
+def _prove(entry: LogEntry, log: LogKey, times: Sequence[datetime]) -> datetime | None:
     if entry.promise is None and entry.proof is None:
         raise _unproven(log, "it comes with no proof")
     time = None
@@ -129,10 +112,9 @@ def _prove(entry: LogEntry, log: LogKey) -> ProvenEntry:
     if entry.proof is not None:
         _check_checkpoint(entry.proof, log)
         _check_inclusion(entry.body, entry.proof, log)
-    proven = ProvenEntry(log, time)
-    if time is not None:
-        proven.check_period(time)
-    return proven
+    for at in (*times, *(() if time is None else (time,))):
+        log.period.check(at, f"the key of {log.name}")
+    return time
 
 
 def _check_promise(entry: LogEntry, promise: bytes, log: LogKey) -> datetime:

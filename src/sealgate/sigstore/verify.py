@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sealgate.keys.public_keys import PublicKey
     from sealgate.sigstore.certificates import Signer
     from sealgate.sigstore.identities import Identity
-    from sealgate.sigstore.log_entries import ProvenEntry
     from sealgate.sigstore.material import Material
     from sealgate.sigstore.trusted_root import Authority, TrustedRoot
 
@@ -146,35 +145,32 @@ def _prove_times(material: Material, signed: Signed, root: TrustedRoot, *, requi
     if material.entry is None and require_log:
         msg = "it is not in a transparency log, which the authenticator requires (requireTransparencyLog)"
         raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
-    entry = None
+    stamped, refusal = _timestamps(material, signed.signature, root.timestamp_authorities)
+    logged = None
     if material.entry is not None:
-        entry = prove(material.entry, root.logs)
+        logged = prove(material.entry, root.logs, stamped)
         check_body(material.entry.body, signed)
-    times = _timestamps(material, signed.signature, root.timestamp_authorities, entry)
-    if entry is not None:
-        for time in times:
-            entry.check_period(time)
+    times = (*(() if logged is None else (logged,)), *stamped)
+    if not times:
+        raise refusal
     return times
 
 
 def _timestamps(
-    material: Material, signature: bytes, authorities: Sequence[Authority], entry: ProvenEntry | None
-) -> tuple[datetime, ...]:
+    material: Material, signature: bytes, authorities: Sequence[Authority]
+) -> tuple[tuple[datetime, ...], VerificationError]:
+    """Return the times of the timestamps that hold, and what to say if nothing proves a time."""
     times: list[datetime] = []
     refusal = VerificationError(
         "nothing proves when it was made: neither a log's promise (SET) nor a timestamp (RFC 3161) of a trusted TSA",
         reason=Reason.UNKNOWN_KEY,
     )
-    if entry is not None and entry.time is not None:
-        times.append(entry.time)
     for stamp in material.timestamps:
         try:
             times.append(_timestamp(stamp, signature, authorities))
         except VerificationError as error:
             refusal = error
-    if not times:
-        raise refusal
-    return tuple(times)
+    return tuple(times), refusal
 
 
 def _timestamp(stamp: bytes, signature: bytes, authorities: Sequence[Authority]) -> datetime:

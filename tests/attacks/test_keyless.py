@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -258,6 +259,24 @@ def test_attack_137_issuers_that_certify_each_other_end_the_search(environment: 
     tsa["certChain"]["certificates"] = tsa["certChain"]["certificates"][-given:]
     refusal = refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(root)}))
     assert ("its issuer is not there" if given > 1 else "check limit") in refusal.message
+
+
+def test_attack_137_attestation_is_verified_once_for_all_requirements(environment: CosignEnvironment) -> None:
+    # Nothing beside it says what it attests, so that it is read for every requirement.
+    push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, V2, predicate_type=SLSA), annotations={})
+
+    def verifications(count: int) -> int:
+        types = [{"predicateType": f"https://example.com/{number}"} for number in range(count)]
+        check = keyless_check(keyless(attestations=types, signatures="NotRequired"))
+        calls: list[str] = []
+        sys.setprofile(lambda _, event, called: calls.append(called.__name__) if event == "c_call" else None)
+        try:
+            environment.refused_by(check, Reason.TYPE_MISMATCH)
+        finally:
+            sys.setprofile(None)
+        return calls.count("verify")
+
+    assert verifications(8) == verifications(1) > 0
 
 
 def test_attack_137_trusted_root_is_bounded() -> None:

@@ -20,5 +20,9 @@ export PATH="${SEALGATE_TOOLS:-$HOME/.cache/sealgate-tools}/bin:$PATH"
 "$SEALGATE_SIGSTORE" build # minutes, once for a machine
 recorded=$(mktemp -d)
 trap 'rm -rf "$recorded"' EXIT
-timeout 300 .venv/bin/python -m tests.data.sigstore.generate "$recorded"
+# The services have fixed ports, so there is one sigstore at a time on a machine.
+exec 9>"${TMPDIR:-/tmp}/sealgate-sigstore.lock"
+flock -w 360 9
+timeout --kill-after=60 300 .venv/bin/python -m tests.data.sigstore.generate "$recorded" 9>&-
+flock -u 9
 SEALGATE_SIGSTORE_FIXTURES=$recorded timeout 300 .venv/bin/python -m pytest -q tests/formats/cosign/test_keyless_recorded.py

@@ -15,13 +15,18 @@ The private keys are thrown away. Certificates are verified at the time of the s
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.data.cosign.generate import fresh, push_image, save_layout
 from tests.support.real_tools.docker_registry import DockerRegistry
 from tests.support.real_tools.sigstore import WORKFLOW, SigstoreServices
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 HERE = Path(__file__).parent
 PERSON = "jane@example.com"
@@ -68,5 +73,13 @@ def _predicate() -> Path:
     return HERE / "predicate.json"
 
 
+def _end(signal_number: int, _frame: FrameType | None) -> None:
+    # timeout(1) sends the signal twice; the second one must not stop the services from being ended.
+    signal.signal(signal_number, lambda *_: None)
+    sys.exit(128 + signal_number)
+
+
 if __name__ == "__main__":
+    # A time limit ends the program so; the services must end before it, or they would keep their ports.
+    signal.signal(signal.SIGTERM, _end)
     main(*map(Path, sys.argv[1:2]))

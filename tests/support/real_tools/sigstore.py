@@ -39,7 +39,7 @@ class SigstoreServices:
     def __enter__(self) -> Self:
         try:
             exported = self._control("up")
-        except subprocess.CalledProcessError:
+        except BaseException:  # or a signal has ended the wait
             # What has started would keep its ports.
             self._control("down")
             raise

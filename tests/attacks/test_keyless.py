@@ -160,6 +160,7 @@ def test_attack_135_key_that_leaked_after_its_end_signs_nothing(environment: Cos
     refused(environment, Reason.EXPIRED, keyless(trustedRoot={"inline": json.dumps(ended)}))
 
 
+SINCE_2020 = {"start": "2020-01-01T00:00:00Z"}
 ENDED = {"start": "2026-01-01T00:00:00Z", "end": "2026-03-01T00:00:00Z"}
 
 
@@ -326,7 +327,7 @@ def test_attack_138_key_outside_the_log_is_refused_where_the_log_is_required(
 
 def test_attack_139_certificate_of_a_ca_that_ended_before_is_refused(environment: CosignEnvironment) -> None:
     recipe = Recipe(at=datetime(2027, 6, 1, tzinfo=UTC))
-    root = SIGSTORE.trusted_root(ca={}, ct={}, rekor1={})
+    root = SIGSTORE.trusted_root(ca=SINCE_2020, ct=SINCE_2020, rekor1=SINCE_2020)
     push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, recipe))
     refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(root)}))
 

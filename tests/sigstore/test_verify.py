@@ -30,6 +30,7 @@ SIGSTORE = make_sigstore()
 JANE = Identity(Exactly(ISSUER), Exactly(SUBJECT))
 PAYLOAD = b'{"statement":1}'
 ALL_2026 = {"start": "2026-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"}
+SINCE_2020: dict[str, Any] = {"start": "2020-01-01T00:00:00Z", "end": None}
 PLAIN = Recipe()
 V2 = Recipe(log="rekor2", timestamp=True)
 
@@ -111,7 +112,7 @@ def test_certificate_must_be_valid_at_every_proven_time(recipe: Recipe) -> None:
 def test_keys_are_trusted_in_their_period_only(kind: str, period: dict[str, str]) -> None:
     recipe = V2 if kind in ("rekor2", "tsa") else Recipe()
     refused(recipe, Reason.EXPIRED, "the trusted root trusts", rules(root=SIGSTORE.trusted_root(**{kind: period})))
-    verify(recipe, rules(root=SIGSTORE.trusted_root(**{kind: {}})))
+    verify(recipe, rules(root=SIGSTORE.trusted_root(**{kind: SINCE_2020})))
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), V2], ids=["v1", "v2"])
@@ -124,7 +125,7 @@ def test_log_may_have_two_periods(recipe: Recipe) -> None:
 
 def test_certificates_of_the_ca_must_be_valid_when_it_was_signed() -> None:
     long_ago = datetime(2025, 6, 1, tzinfo=UTC)
-    root = SIGSTORE.trusted_root(ca={}, ct={}, rekor1={})
+    root = SIGSTORE.trusted_root(ca=SINCE_2020, ct=SINCE_2020, rekor1=SINCE_2020)
     refused(Recipe(at=long_ago), Reason.UNKNOWN_KEY, "does not lead to a trusted root", rules(root=root))
 
 

@@ -58,16 +58,16 @@ class Period:
     """A time during which something may be used.
 
     Attributes:
-        start: its first moment; None where it has none.
+        start: its first moment.
         end: its last moment; None while there is none.
     """
 
-    start: datetime | None
+    start: datetime
     end: datetime | None
 
     def holds(self, at: datetime) -> bool:
         """Return whether a moment is inside."""
-        return (self.start is None or self.start <= at) and (self.end is None or at <= self.end)
+        return self.start <= at and (self.end is None or at <= self.end)
 
     def check(self, at: datetime, what: str) -> None:
         """Accept the use of something at a moment.
@@ -80,7 +80,7 @@ class Period:
             VerificationError: the moment is not inside.
         """
         if not self.holds(at):
-            start = "any time" if self.start is None else f"{self.start:%Y-%m-%d %H:%M:%S}"
+            start = f"{self.start:%Y-%m-%d %H:%M:%S}"
             end = "now" if self.end is None else f"{self.end:%Y-%m-%d %H:%M:%S}"
             msg = f"the trusted root trusts {what} from {start} to {end}, and it was used at {at:%Y-%m-%d %H:%M:%S} UTC"
             raise VerificationError(msg, reason=Reason.EXPIRED)
@@ -248,17 +248,15 @@ def _certificate(members: Mapping[str, object], what: str) -> x509.Certificate:
 
 
 def _period(parent: Mapping[str, object], what: str) -> Period:
-    if "validFor" not in parent:
-        return Period(None, None)
     members = strict_json.object_member(parent, "validFor", what)
     strict_json.only_members(members, ("start", "end"), f"validFor of {what}")
-    return Period(_time(members, "start", what), _time(members, "end", what))
+    # A period without a start is malformed, and not one since ever; the end is open until there is one.
+    end = None if members.get("end") is None else _time(members, "end", what)
+    return Period(_time(members, "start", what), end)
 
 
-def _time(members: Mapping[str, object], name: str, what: str) -> datetime | None:
-    text = strict_json.optional_text(members, name, what)
-    if text is None:
-        return None
+def _time(members: Mapping[str, object], name: str, what: str) -> datetime:
+    text = strict_json.text_member(members, name, f"validFor of {what}")
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:

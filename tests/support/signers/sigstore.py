@@ -179,7 +179,7 @@ class Sigstore:
     keys: Mapping[str, PrivateKey]
     tsa: TSA
 
-    def trusted_root(self, **periods: Mapping[str, str]) -> dict[str, Any]:
+    def trusted_root(self, **periods: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trusted root.
 
         Args:
@@ -300,7 +300,7 @@ class Sigstore:
             return spki_hash(key)
         return hashlib.sha256(_REKOR2.encode() + b"\n\x01" + key.public_key().public_bytes_raw()).digest()
 
-    def _log(self, name: str, host: str, periods: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def _log(self, name: str, host: str, periods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         spki = self.keys[name].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         details = "PKIX_ED25519" if name == "rekor2" else "PKIX_ECDSA_P256_SHA_256"
         return {
@@ -397,7 +397,7 @@ _BODIES: Mapping[tuple[str, bool], Callable[[Signature], dict[str, Any]]] = {
 
 
 def authority(
-    name: str, chain: tuple[x509.Certificate, ...], periods: Mapping[str, Mapping[str, str]]
+    name: str, chain: tuple[x509.Certificate, ...], periods: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return a CA or a TSA of a trusted root; periods as `Sigstore.trusted_root` has them."""
     encoded = [{"rawBytes": _base64(certificate.public_bytes(Encoding.DER))} for certificate in chain]
@@ -409,7 +409,7 @@ def authority(
     }
 
 
-def _period(name: str, periods: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+def _period(name: str, periods: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     return periods.get(name, {"start": "2026-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"})
 
 

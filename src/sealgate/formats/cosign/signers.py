@@ -184,6 +184,8 @@ def _read_root(spec: CosignSpec, keys: KeyResolver) -> TrustedRoot:
         raise InvalidKeyError(f"cosign.trustedRoot: {error.message}") from error
     if spec.keyless is not None and not (root.authorities and root.ct_logs):
         raise InvalidKeyError("cosign.trustedRoot has no CA of signers or no CT log, and keyless needs both")
+    if not root.logs and (spec.require_transparency_log is not False):
+        raise InvalidKeyError("cosign.trustedRoot has no log that can be used, and signatures must be in one")
     return root
 
 

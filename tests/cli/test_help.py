@@ -15,6 +15,7 @@ from tests.cli.clusters import API, kubeconfig
 from tests.cli.objects import deployment, dump, write
 from tests.cli.running import sealgate
 from tests.cli.shop import RELEASE
+from tests.support.builders.cluster_image_policies import KEY, cluster_image_policy
 from tests.support.builders.kritis import attestation_policy, authority
 from tests.support.builders.objects import authenticator, policy
 from tests.support.signers.cosign import Classic, push_classic
@@ -111,6 +112,8 @@ def checkout(tmp_path: Path, registry: RegistrySimulator, monkeypatch: pytest.Mo
     (tmp_path / "passphrase.txt").write_text("open sesame\n")
     (tmp_path / "policy.json").write_text('{"default": [{"type": "reject"}]}')
     (tmp_path / "registries.d").mkdir()
+    write(tmp_path / "cluster-image-policies.yaml", cluster_image_policy(KEY))
+    (tmp_path / "trusted_root.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     for name in ("VERIFY", "SIGNATURES", "SCAN"):
         monkeypatch.setenv(f"EXAMPLE_{name}_MIRRORS", f"registry.example.org={registry.host}")

@@ -9,6 +9,7 @@ import yaml
 
 from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
+from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
 
-_HINT = f"accepted are {', '.join(KINDS)} of {GROUP}, or one containers policy.json"
+_HINT = (
+    f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, or one "
+    "containers policy.json"
+)
+
+#: The kinds that can be converted, by their API group.
+_KINDS: Mapping[str, tuple[str, ...]] = {GROUP: KINDS, policy_controller.GROUP: (policy_controller.KIND,)}
 
 
 def convert_texts(
@@ -30,6 +37,7 @@ def convert_texts(
     namespace: str = "default",
     read_file: Callable[[str], bytes] | None = None,
     registries: Mapping[str, Any] | None = None,
+    trusted_root: str | None = None,
 ) -> Conversion:
     """Convert the objects of other tools.
 
@@ -39,6 +47,8 @@ def convert_texts(
         namespace: namespace of kritis objects without one.
         read_file: reads a key file that a policy.json names; see `convert_containers_policy`.
         registries: merged content of `registries.d`; see `convert_containers_policy`.
+        trusted_root: the JSON of the trusted root of sigstore's public services, for identities; None refers to a
+            Secret.
 
     Raises:
         PolicyError: there is nothing to convert, or an object cannot be converted.
@@ -53,14 +63,23 @@ def convert_texts(
     if problems:
         raise PolicyError("this cannot be converted", problems=problems)
     containers = [document for document in documents if _is_containers_policy(document.value)]
-    kritis = [document for document in documents if _is_kritis(document.value)]
-    if containers and not kritis and len(documents) == 1:
+    if containers and len(documents) == 1:
         return convert_containers_policy(documents[0].value, read_file=read_file, registries=registries)
     if containers:
         raise PolicyError("a policy.json must be converted alone: convert the other files in a separate run")
-    if not any(document.value.get("kind") in KINDS for document in kritis):
+    known = {
+        group: [document for document in documents if _group(document) == group and document.value.get("kind") in kinds]
+        for group, kinds in _KINDS.items()
+    }
+    tools = [group for group, found in known.items() if found]
+    if not tools:
         raise PolicyError(f"there is nothing to convert; {_HINT}")
-    return convert_kritis(kritis, server=server, namespace=namespace)
+    if len(tools) > 1:
+        raise PolicyError(f"the objects of {' and '.join(tools)} must be converted in separate runs")
+    objects = [document for document in documents if _group(document) == tools[0]]
+    if tools == [GROUP]:
+        return convert_kritis(objects, server=server, namespace=namespace)
+    return policy_controller.convert_cluster_image_policies(objects, trusted_root=trusted_root)
 
 
 def to_yaml(conversion: Conversion) -> str:
@@ -88,8 +107,9 @@ def _is_containers_policy(value: object) -> bool:
     return isinstance(value, Mapping) and "default" in value and "kind" not in value
 
 
-def _is_kritis(value: object) -> bool:
-    return isinstance(value, Mapping) and str(value.get("apiVersion", "")).partition("/")[0] == GROUP
+def _group(document: Document) -> str:
+    value = document.value
+    return str(value.get("apiVersion", "")).partition("/")[0] if isinstance(value, Mapping) else ""
 
 
 def _lines(text: str) -> list[str]:

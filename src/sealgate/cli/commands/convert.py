@@ -19,12 +19,15 @@ from sealgate.messages import quote
 #: The most bytes of a policy file, and of a key file that a policy.json names.
 MAX_BYTES = 32 << 20
 MAX_KEY_BYTES = 1 << 20
+#: The most bytes of a trusted root, as in an Authenticator.
+MAX_ROOT_BYTES = 1 << 16
 
 
 @click.command(
     epilog=examples(
         "sealgate policy convert kritis.yaml --grafeas-server https://grafeas.example.org",
         "sealgate policy convert policy.json --registries-d registries.d",
+        "sealgate policy convert cluster-image-policies.yaml --trusted-root trusted_root.json",
     )
 )
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True)
@@ -52,6 +55,11 @@ MAX_KEY_BYTES = 1 << 20
     is_flag=True,
     help="Read the key files that a policy.json names and write the keys into the output instead of naming Secrets.",
 )
+@click.option(
+    "--trusted-root",
+    metavar="FILE",
+    help="Trusted root of sigstore's public services, for keyless signatures. Without it, a Secret is named.",
+)
 @options.output_option
 def convert(  # noqa: PLR0913, PLR0917 - the command's options
     paths: tuple[str, ...],
@@ -59,14 +67,15 @@ def convert(  # noqa: PLR0913, PLR0917 - the command's options
     namespace: str,
     registries: str | None,
     read_keys: bool,  # noqa: FBT001 - click passes it by name
+    trusted_root: str | None,
     output: str,
 ) -> Exit:
     """Convert other tools' policies to sealgate objects, on standard output.
 
     FILE is YAML or JSON, or - for standard input: either all AttestationAuthority, GenericAttestationPolicy and
-    AdmissionAllowlist objects of kritis or Alibaba Cloud's kritis-validation-hook, or one policy.json of podman,
-    skopeo or OpenShift. Rules without an equivalent are reported on standard error and in comments; they never
-    cause an image to be admitted.
+    AdmissionAllowlist objects of kritis or Alibaba Cloud's kritis-validation-hook, or all ClusterImagePolicies of
+    sigstore's policy-controller, or one policy.json of podman, skopeo or OpenShift. Rules without an equivalent are
+    reported on standard error and in comments; they never cause an image to be admitted.
 
     Exit codes: 0 converted, 2 invalid usage or a file that cannot be converted.
     """
@@ -76,6 +85,7 @@ def convert(  # noqa: PLR0913, PLR0917 - the command's options
         namespace=namespace,
         read_file=_read_key if read_keys else None,
         registries=None if registries is None else _read_registries(Path(registries)),
+        trusted_root=None if trusted_root is None else files.read_text(trusted_root, MAX_ROOT_BYTES),
     )
     for note in conversion.notes:
         click.echo(str(note), err=True)

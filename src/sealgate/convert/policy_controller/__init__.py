@@ -1,0 +1,1 @@
+"""Conversion of the ClusterImagePolicies of sigstore's policy-controller."""

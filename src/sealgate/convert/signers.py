@@ -1,0 +1,117 @@
+"""Signers that other tools name for cosign signatures, as fields of cosign authenticators."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sealgate.api.v1alpha1.cosign import CosignSpec
+from sealgate.errors import InvalidKeyError
+from sealgate.keys.public_keys import load_public_key
+from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The Secret, and its key, that holds the trusted root of sigstore's public services.
+PUBLIC_ROOT, ROOT_KEY = "sigstore", "trusted_root.json"
+#: A regular expression that matches every text.
+ANYTHING = "(?s:.*)"
+
+_HASHES = {"sha224": 224, "sha256": 256, "sha384": 384, "sha512": 512}
+_KMS = (
+    ("aws", re.compile(r"awskms://(?P<endpoint>[^/]+)?/(?P<keyId>arn:[^:]+:kms:(?P<region>[^:]+):.+)")),
+    ("google", re.compile(r"gcpkms://(?P<key>.+?)/(?:versions|cryptoKeyVersions)/(?P<keyVersion>[0-9]{1,7})")),
+    ("azure", re.compile(r"azurekms://(?P<endpoint>[^/]+)/(?P<key>[^/]+)/(?P<keyVersion>[^/]+)")),
+)
+
+
+class NoEquivalentError(Exception):
+    """A signer has no equivalent; the message says why."""
+
+
+def inline_key(pem: str, digest: str) -> dict[str, Any]:
+    """Return the entry of a key that signs with one hash.
+
+    Args:
+        pem: the public key, PEM.
+        digest: the hash: "sha256", or another one in any case.
+
+    Raises:
+        NoEquivalentError: sealgate does not accept the key, or not with that hash.
+    """
+    bits = _HASHES.get(digest.lower())
+    try:
+        kind = load_public_key(pem).kind
+        if bits is None:
+            raise NoEquivalentError(f"the hash {quote(digest, 40)} has no equivalent")
+        family = {"ECDSA": "ECDSA_SHA", "RSA": "RSA_PKCS1_SHA"}.get(kind.partition(" ")[0])
+        entry = {"pem": pem} if family is None else {"pem": pem, "algorithm": f"{family}_{bits}"}
+        load_public_key(pem, entry.get("algorithm"))
+    except InvalidKeyError as error:
+        raise NoEquivalentError(f"its key cannot be accepted: {error.message}") from error
+    return entry
+
+
+def kms_key(uri: str) -> dict[str, Any]:
+    """Return the entry of a key in a KMS, read with the identity of the platform.
+
+    Raises:
+        NoEquivalentError: the address of the key, or its version, is not in the URI, or the KMS is not known.
+    """
+    for provider, pattern in _KMS:
+        match = pattern.fullmatch(uri)
+        if match is None:
+            continue
+        fields: dict[str, Any] = {name: value for name, value in match.groupdict().items() if value is not None}
+        if "endpoint" in fields:
+            fields["endpoint"] = f"https://{fields['endpoint']}"
+        if provider == "google":
+            fields["keyVersion"] = int(fields["keyVersion"])
+        return {"kms": {provider: fields}}
+    raise NoEquivalentError(
+        f"the key {quote(uri, 200)} cannot be carried over; AWS KMS needs the key's ARN, Google Cloud KMS and Azure "
+        "Key Vault the version of the key; for other keys write kms into the Authenticator, or the public key here"
+    )
+
+
+def searching(expression: str) -> str:
+    """Return a regular expression that matches whole texts in which another one is found, as Go's `MatchString` does.
+
+    Raises:
+        NoEquivalentError: it is not a regular expression of RE2.
+    """
+    import re2  # type: ignore[import-untyped]
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(expression, options)  # alone: a parenthesis without its other half must not close the group below
+    except re2.error as error:
+        raise NoEquivalentError(f"{quote(expression, 100)} is not a regular expression of RE2") from error
+    simple = "|" not in expression and "\\" not in expression[-2:-1]
+    start = "" if simple and expression.startswith("^") else ANYTHING
+    end = "" if simple and expression.endswith("$") else ANYTHING
+    return f"{start}(?:{expression}){end}" if start or end else expression
+
+
+def trusted_root(inline: str | None, secret: str = PUBLIC_ROOT) -> dict[str, Any]:
+    """Return the source of a trusted root: its JSON if it is given, else a Secret."""
+    return {"inline": inline} if inline is not None else {"secretRef": {"name": secret, "key": ROOT_KEY}}
+
+
+def checked(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the spec of a cosign authenticator if `kubectl apply` would accept it.
+
+    Raises:
+        NoEquivalentError: it would not: a text is too long, or has another form.
+    """
+    try:
+        CosignSpec.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NoEquivalentError(f"sealgate does not accept its {where}: {quote(first['msg'], 200)}") from error
+    return {"cosign": dict(spec)}

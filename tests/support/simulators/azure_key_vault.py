@@ -141,7 +141,8 @@ class AzureKeyVaultSimulator(HTTPSimulator):
 
 
 def _attributes(key: AzureKey, version: str) -> dict[str, Any]:
-    return {"enabled": not key.state and version not in key.disabled, **key.attributes}
+    enabled = not key.state and version not in key.disabled
+    return {"enabled": enabled, "created": 1700000000 + list(key.versions).index(version), **key.attributes}
 
 
 def _described(key: AzureKey, version: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 _WHAT = "Azure Key Vault"
 _ENTRA = "Microsoft Entra ID"
 _API = "api-version=7.4"
-#: The most pages of versions, of 25 each.
-_MAX_PAGES = 3
+#: The most pages of versions, of 25 each; they are in no order of time.
+_MAX_PAGES = 12
 _CURVES: Mapping[str, tuple[str, ec.EllipticCurve]] = {
     "P-256": ("ECDSA P-256", ec.SECP256R1()),
     "P-384": ("ECDSA P-384", ec.SECP384R1()),
@@ -206,12 +205,13 @@ class _Caller:
             raise
 
     def versions(self) -> dict[str, KMSKey | None]:
-        """Return every version, so that a rotation does not spoil what was signed before it.
+        """Return the newest versions, and usable ones before others: a rotation does not spoil what was signed before.
 
         With each comes its refusal, if the list says one: a vault may let no caller read what is disabled, which must
         not cost the other versions.
         """
         found: dict[str, KMSKey | None] = {}
+        made: dict[str, int] = {}
         below = f"/versions?{_API}&maxresults=25"
         for _ in range(_MAX_PAGES):
             page = self.call("GET", below)
@@ -219,6 +219,8 @@ class _Caller:
                 version = word(text(each, "kid", _WHAT).rpartition("/")[2], _WHAT)
                 self.require_same_key(text(each, "kid", _WHAT), version)
                 found[version] = self._refusal(version, each)
+                created = member(each, "attributes", _WHAT).get("created")
+                made[version] = created if isinstance(created, int) else 0
             following = page.get("nextLink")
             if not following:
                 break
@@ -226,7 +228,8 @@ class _Caller:
             start, _, rest = str(following).partition("/versions?")
             same(start.rpartition("/keys/")[2].lower(), self._source.key.lower(), _WHAT)
             below = f"/versions?{rest}"
-        return dict(islice(found.items(), MAX_VERSIONS))
+        newest = set(sorted(found, key=lambda version: (found[version] is None, made[version]))[-MAX_VERSIONS:])
+        return {version: refusal for version, refusal in found.items() if version in newest}
 
     def named(self, version: str) -> KMSKey:
         """Return the version that the source names; if the vault lets no caller read it, why the list refuses it."""

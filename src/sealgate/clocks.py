@@ -64,6 +64,10 @@ class Deadline:
         """Return the seconds left; zero or less once the deadline has passed."""
         return self.at - self.clock.monotonic()
 
+    def within(self, seconds: float) -> Deadline:
+        """Return the deadline that many seconds from now, or this one if it is earlier."""
+        return Deadline(self.clock, min(self.at, self.clock.monotonic() + seconds))
+
     def check(self, doing: str) -> float:
         """Return the seconds left; greater than 0.
 

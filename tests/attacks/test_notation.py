@@ -144,7 +144,7 @@ def test_attack_152_ca_that_is_kept_from_answering_is_no_outage_of_the_registry(
 ) -> None:
     """A finding from before the revocation must not stand in for one that the CA's silence prevents."""
     source, server = revocable
-    settings = VerifierSettings(stale_tag_seconds=3600, unresponsive_after=0.3, verification_seconds=0.3)
+    settings = VerifierSettings(stale_tag_seconds=3600, unresponsive_after=2.0)
     with VerifierEnvironment(settings, FakeClock(), insecure=frozenset({server.host})) as environment:
         digest = environment.registry.push_image(REPOSITORY, "v1")
         payload = payload_for(environment.registry.manifest(REPOSITORY, digest)[1], digest)
@@ -226,6 +226,20 @@ def test_attack_154_ca_is_asked_once_for_each_certificate(
     server.faults.status("/", 503)
     environment.unavailable(revocation={"hosts": [server.host]})
     assert server.paths == ["/ocsp", "/ocsp", "/root.crl"]
+
+
+def test_attack_154_silent_ca_holds_no_worker_until_the_deadline(
+    revocable: tuple[NotationEnvironment, RevocationSimulator],
+) -> None:
+    """A responder behind a firewall: its list is asked next, and what the policy accepts of the unknown holds."""
+    environment, server = revocable
+    asked: dict[str, Any] = {"hosts": [server.host]}
+    environment.push(changes={"annotations": {"copy": "1"}})
+    server.faults.hang("/ocsp")
+    environment.verify(revocation=asked)
+    assert server.paths == ["/ocsp", "/root.crl"]
+    server.faults.hang("/root.crl")
+    environment.verify(revocation={**asked, "acceptUnknown": True})
 
 
 def test_attack_154_flood_of_signatures(environment: NotationEnvironment) -> None:

@@ -92,8 +92,9 @@ class FencedServices:
         body: bytes | None = None,
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
+        seconds: float | None = None,
     ) -> Response:
         """See `Services.request`."""
         if method not in _READS:
             self._fence.check()
-        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca)
+        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca, seconds=seconds)

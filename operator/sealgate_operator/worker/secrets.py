@@ -147,9 +147,10 @@ class _ScopedServices:
         body: bytes | None = None,
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
+        seconds: float | None = None,
     ) -> Response:
         self._scope.check(url)
-        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca)
+        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca, seconds=seconds)
 
 
 class RegistrySecrets:

@@ -42,6 +42,7 @@ class Services(Protocol):
         body: bytes | None = None,
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
+        seconds: float | None = None,
     ) -> Response:
         """Send one request and return the complete response, of any status.
 
@@ -54,6 +55,7 @@ class Services(Protocol):
             body: bytes to send; None for no body.
             limit: maximum bytes of the response's body.
             ca: PEM bundle of CA certificates to trust for this request instead of the system's.
+            seconds: how long it may take, where that is less than until the deadline; greater than 0.
 
         Raises:
             VerificationError: the body is larger than `limit`.

@@ -96,11 +96,13 @@ class ServiceRequests:
         body: bytes | None = None,
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
+        seconds: float | None = None,
     ) -> Response:
         """See `Services.request`. A redirect to another host is returned, not followed."""
         parsed = parse_url(url)
         # The authenticator or key entry names the host literally, so it may have a private address.
-        policy = RequestPolicy(self._deadline, frozenset({fold(parsed.origin.authority)}))
+        deadline = self._deadline if seconds is None else self._deadline.within(seconds)
+        policy = RequestPolicy(deadline, frozenset({fold(parsed.origin.authority)}))
         request = Request(parsed, limit, method, headers or {}, body, Follow.SAME_ORIGIN, ca)
         try:
             return self._http.send(request, policy).response

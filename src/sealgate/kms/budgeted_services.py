@@ -42,6 +42,7 @@ class BudgetedServices:
         body: bytes | None = None,
         limit: int = MAX_RESPONSE_BYTES,
         ca: str | None = None,
+        seconds: float | None = None,
     ) -> Response:
         """Wait until the budget allows it and send the request; see `Services.request`.
 
@@ -51,4 +52,4 @@ class BudgetedServices:
         delay = self._budgets.reserve(parse_url(url).origin.authority, self._deadline)
         if delay > 0:
             self._deadline.clock.sleep(delay)
-        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca)
+        return self._services.request(method, url, headers=headers, body=body, limit=limit, ca=ca, seconds=seconds)

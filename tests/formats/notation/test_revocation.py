@@ -108,19 +108,29 @@ def test_ca_that_does_not_answer_makes_the_image_unavailable(environment: Revoca
 @pytest.mark.parametrize(
     "changes",
     [
-        {"status": ocsp.OCSPResponseStatus.TRY_LATER},
+        {"status": ocsp.OCSPResponseStatus.UNAUTHORIZED},
         {"good": ocsp.OCSPCertStatus.UNKNOWN},
         {"serial": 1},
         {"issuer": Authority("root").certificate},
         {"forged": True},
     ],
-    ids=["try later", "unknown", "of another certificate", "of another CA", "changed"],
+    ids=["unauthorized", "unknown", "of another certificate", "of another CA", "changed"],
 )
 def test_response_that_proves_nothing_leaves_the_status_unknown(
     with_responder: RevocationEnvironment, changes: dict[str, Any]
 ) -> None:
     with_responder.server.changes = changes
     with_responder.refused(UNKNOWN, revocation=with_responder.asked)
+    with_responder.verify(revocation={**with_responder.asked, "acceptUnknown": True})
+
+
+@pytest.mark.parametrize("status", [ocsp.OCSPResponseStatus.TRY_LATER, ocsp.OCSPResponseStatus.INTERNAL_ERROR])
+def test_responder_that_asks_to_try_later_makes_the_image_unavailable(
+    with_responder: RevocationEnvironment, status: ocsp.OCSPResponseStatus
+) -> None:
+    """A refusal would be cached, and say that the policy has to be changed."""
+    with_responder.server.changes = {"status": status}
+    with_responder.unavailable(revocation=with_responder.asked)
     with_responder.verify(revocation={**with_responder.asked, "acceptUnknown": True})
 
 

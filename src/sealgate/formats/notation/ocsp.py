@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from sealgate.errors import VerificationError
+from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.notation.certificates import UNREADABLE, extension_of, is_issued_by, name_of
 from sealgate.formats.notation.crl import UnknownStatusError
 from sealgate.keys.spki import read_certificate_key
@@ -30,6 +30,7 @@ MAX_RESPONSE_BYTES = 65536
 _SKEW = timedelta(minutes=5)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _MAX_CERTIFICATES = 4
+_LATER = (ocsp.OCSPResponseStatus.TRY_LATER, ocsp.OCSPResponseStatus.INTERNAL_ERROR)
 
 
 def responders(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -72,9 +73,12 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
     Raises:
         VerificationError: the certificate is revoked.
         UnknownStatusError: the response does not say that it is not, or is not to be trusted.
+        UnavailableError: the responder asks to try again later.
     """
     try:
         response = ocsp.load_der_ocsp_response(data)
+        if response.response_status in _LATER:
+            raise UnavailableError("its OCSP responder cannot answer now, and asks to try again later")
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise UnknownStatusError(f"its OCSP responder answers {response.response_status.name.lower()}")
         _check_signature(response, issuer, now)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 #: Addresses of one kind that are asked about one certificate, at most.
 MAX_ADDRESSES = 3
+#: Seconds that one address has to answer. Most networks that forbid a request drop it, and the next address, or what
+#: the policy accepts, decides then; a registry's share of workers is not to be held for as long as it takes at most.
+ASK_SECONDS = 3.0
 _OK = 200
 
 
@@ -66,6 +69,7 @@ class RevocationChecks:
         self._sources = sources
         self._outcomes: dict[tuple[x509.Certificate, x509.Certificate], VerificationError | UnavailableError | None]
         self._outcomes = {}
+        self._silent: dict[str, UnreachableError] = {}
 
     def check(self, chain: Sequence[x509.Certificate]) -> None:
         """Check every certificate of a chain but the last, that one's side first.
@@ -95,7 +99,7 @@ class RevocationChecks:
 
     def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         try:
-            _Inquiry(self._rules, certificate, issuer, self._sources).run()
+            _Inquiry(self._rules, certificate, issuer, self._sources, self._silent).run()
         except UnknownStatusError as error:
             if not self._rules.accept_unknown:
                 msg = (
@@ -115,12 +119,21 @@ class RevocationChecks:
 
 @dataclass(frozen=True, slots=True)
 class _Inquiry:
-    """The status of one certificate."""
+    """The status of one certificate.
+
+    Attributes:
+        rules: what the policy says.
+        certificate: the certificate.
+        issuer: its issuer.
+        sources: the clock, and how hosts are asked.
+        silent: the addresses that did not answer in time, which are not asked again; filled here.
+    """
 
     rules: RevocationRules
     certificate: x509.Certificate
     issuer: x509.Certificate
     sources: Sources
+    silent: dict[str, UnreachableError]
 
     def run(self) -> None:
         try:
@@ -184,10 +197,18 @@ class _Inquiry:
         found.check(self.certificate, self.sources.clock.now())
 
     def _fetch(self, method: str, url: str, body: bytes | None, limit: int) -> bytes:
+        if url in self.silent:
+            raise self.silent[url]
         self.sources.deadline.check("asking whether a certificate is revoked")
         headers = {} if body is None else {"Content-Type": ocsp.REQUEST_TYPE}
         try:
-            response = self.sources.services.request(method, url, headers=headers, body=body, limit=limit)
+            response = self.sources.services.request(
+                method, url, headers=headers, body=body, limit=limit, seconds=ASK_SECONDS
+            )
+        except DeadlineError as error:
+            self.sources.deadline.check("asking whether a certificate is revoked")
+            self.silent[url] = UnreachableError(f"{quote(url, 200)} did not answer within {ASK_SECONDS:g} seconds")
+            raise self.silent[url] from error
         except VerificationError as error:
             raise UnknownStatusError(error.message) from error
         if response.status != _OK:

@@ -25,6 +25,7 @@ from tests.support.signers.notation import (
     Authority,
     Certificate,
     ca_extensions,
+    key_usage,
     name_of,
     new_key,
     payload_for,
@@ -136,6 +137,23 @@ def test_attack_152_revocation_told_without_a_valid_end(
     server.ends = ends
     server.faults.status("/root.crl", 503)
     environment.refused(Reason.REVOKED, revocation={"hosts": [server.host], "acceptUnknown": True})
+
+
+def test_attack_152_issuer_certified_anew_without_the_right_to_revoke() -> None:
+    """The trusted CA was revoked by its issuer; whoever has its key replaces the certificate of that issuer."""
+    root = Authority("root")
+    with RevocationSimulator(root, NOW) as server, NotationEnvironment() as environment:
+        environment.authority = middle = Authority("middle", parent=root)
+        key, (signer, *_) = middle.issue()
+        server.revoked.add(middle.certificate.serial_number)
+        revocation = {"lists": [{"pem": server.list().decode()}]}
+        writer = Authority("writer")
+        usage = (key_usage(key_cert_sign=True), True)
+        anew = Certificate({"CN": "root"}, root.key, extensions=(ca_extensions()[0], usage))
+        for above in ((root.certificate,), (anew.signed_by(name_of({"CN": "writer"}), writer.key), writer.certificate)):
+            chain = (signer, middle.certificate, *above)
+            environment.push(environment.envelope(key=key, chain=chain))
+            environment.refused(Reason.REVOKED, revocation=revocation)
 
 
 @pytest.mark.parametrize("outage", ["drop", "hang"])

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sealgate.errors import InvalidKeyError
 from sealgate.reasons import Reason
 from tests.support.environments.notation import NotationEnvironment, notation_check
-from tests.support.signers.notation import NOW, SIGNER_USAGE, Authority, new_key
+from tests.support.signers.notation import NOW, SIGNER_USAGE, Authority, ca_extensions, key_usage, new_key
 from tests.support.signers.timestamps import make_tsa
 from tests.support.simulators.http_messages import Answer
 from tests.support.simulators.revocation import DAY, LIST_PATH, OCSP_PATH, RevocationSimulator
@@ -230,6 +230,18 @@ def test_list_that_cannot_be_read_proves_nothing(with_list: RevocationEnvironmen
 def test_list_by_a_stranger_proves_nothing(with_list: RevocationEnvironment) -> None:
     with_list.server.changes = {"key": new_key()}
     with_list.refused(UNKNOWN, revocation=with_list.asked)
+
+
+def test_list_of_an_issuer_that_may_not_sign_lists_only_revokes() -> None:
+    with RevocationEnvironment(responder=False) as environment:
+        usage = (key_usage(key_cert_sign=True), True)
+        issuer = Authority("root", extensions=(ca_extensions()[0], usage))
+        environment.authority = environment.server.authority = issuer
+        environment.key, environment.chain = issuer.issue(more=environment.server.names(responder=False))
+        environment.push()
+        environment.refused(UNKNOWN, revocation=environment.asked)
+        environment.revoke()
+        environment.refused(Reason.REVOKED, revocation=environment.asked)
 
 
 def test_expired_list_only_revokes(with_list: RevocationEnvironment) -> None:

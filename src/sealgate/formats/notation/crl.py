@@ -1,8 +1,8 @@
 """Certificate revocation lists (RFC 5280, 5): whether one says that a certificate is revoked, or is not.
 
 A list that is not understood in full says nothing good: delta and indirect lists, lists of only some reasons, and lists
-that refer to a delta list leave the status unknown. An entry for a certificate counts in any list of its issuer, also
-in an expired one and for any reason, certificateHold among them.
+that refer to a delta list leave the status unknown. An entry for a certificate counts in any list that has its issuer's
+name and signature, also in an expired one and for any reason, certificateHold among them.
 """
 
 from __future__ import annotations
@@ -47,23 +47,22 @@ class RevocationList:
     def is_for(self, issuer: x509.Certificate) -> bool:
         """Return whether the list is by that issuer: it has its name and its signature."""
         try:
-            usage = extension_of(issuer, x509.KeyUsage)
             key = read_certificate_key(issuer)
             return (
                 self.crl.issuer == issuer.subject
                 and isinstance(self.crl.signature_hash_algorithm, _HASHES)
-                and (usage is None or usage.value.crl_sign)
                 and isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
                 and self.crl.is_signature_valid(key)
             )
         except UNREADABLE:
             return False
 
-    def check(self, certificate: x509.Certificate, now: datetime) -> None:
+    def check(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> None:
         """Return if the list says that a certificate of its issuer is not revoked.
 
         Args:
-            certificate: the certificate; `is_for` has returned True for its issuer.
+            certificate: the certificate.
+            issuer: its issuer, for which `is_for` has returned True.
             now: the time, UTC.
 
         Raises:
@@ -74,6 +73,9 @@ class RevocationList:
             if self.crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
                 msg = f"{name_of(certificate)} is revoked by its issuer's revocation list"
                 raise VerificationError(msg, reason=Reason.REVOKED)
+            usage = extension_of(issuer, x509.KeyUsage)
+            if usage is not None and not usage.value.crl_sign:
+                raise UnknownStatusError("its issuer may not sign revocation lists, by its key usage")
             self._require_scope(certificate)
             begins, ends = self.crl.last_update_utc, self.crl.next_update_utc
         except UNREADABLE as error:

@@ -176,7 +176,7 @@ class _Inquiry:
         unknown: list[UnknownStatusError] = []
         for known in lists:
             try:
-                known.check(self.certificate, self.sources.clock.now())
+                known.check(self.certificate, self.issuer, self.sources.clock.now())
             except UnknownStatusError as error:
                 unknown.append(error)
         if len(unknown) == len(lists):
@@ -194,7 +194,7 @@ class _Inquiry:
         found = crl.read_list(self._fetch("GET", url, None, MAX_RESPONSE_BYTES))
         if not found.is_for(self.issuer):
             raise UnknownStatusError("the revocation list at its address is not by its issuer")
-        found.check(self.certificate, self.sources.clock.now())
+        found.check(self.certificate, self.issuer, self.sources.clock.now())
 
     def _fetch(self, method: str, url: str, body: bytes | None, limit: int) -> bytes:
         if url in self.silent:

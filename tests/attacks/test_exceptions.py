@@ -499,7 +499,7 @@ def test_attack_105_hostile_text_of_an_exception_stays_one_bounded_line(
         assert len(text) <= 1024
 
 
-def test_attack_118_a_namespace_has_a_bounded_number_of_exceptions(environment: WebhookEnvironment) -> None:
+def test_attack_120_a_namespace_has_a_bounded_number_of_exceptions(environment: WebhookEnvironment) -> None:
     """Each costs every image of the namespace, so that hundreds would make reviews there miss their deadline."""
     image = environment.push("team/bad", "v1")
     later = NOW + timedelta(seconds=1)

@@ -84,7 +84,7 @@ class TestFloods:
         assert environment.outcomes("Pod/web") == {"signed:1": "pass"}
         assert environment.sample("left_out_workloads") == 15.0
 
-    def test_attack_117_failing_workloads_of_one_namespace_leave_others_their_lines_in_the_log(
+    def test_attack_119_failing_workloads_of_one_namespace_leave_others_their_lines_in_the_log(
         self, environment: ReportEnvironment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(decision_log, "MAX_SHARE", 3)

@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from sealgate_operator.config import OperatorConfig
+from sealgate_webhook.reports.checks import IMAGE_SECONDS
 from sealgate_webhook.reports.config import ReportsConfig
 from sealgate_webhook.reports.documents import APIS
+from sealgate_webhook.reports.rounds import VERIFYING
 from tests.chart.rendering import NAMESPACE, VALUE_SETS, find, helm, render
 from tests.chart.test_rbac import rights
 
@@ -88,6 +90,13 @@ def test_their_settings_are_those_that_they_read(values: dict[str, object]) -> N
     assert NAMESPACE in config.excluded_namespaces
     config.workload_kinds()
     config.registries.settings()
+
+
+def test_by_default_a_change_is_reported_within_two_minutes() -> None:
+    """A change is seen at the latest by the round after the one that it just missed."""
+    text = find(render(ENABLED), "ConfigMap", "sealgate-reports")["data"]["config.yaml"]
+    interval = ReportsConfig.model_validate(yaml.safe_load(text)).interval_seconds
+    assert interval + VERIFYING * interval + IMAGE_SECONDS < 120
 
 
 def test_one_replica_runs_at_a_time() -> None:

@@ -145,12 +145,23 @@ def test_the_editors_of_policies_and_of_exceptions_are_apart(team: Team) -> None
         assert "forbidden" in forged.err
 
 
-def test_it_works_while_registry_and_operator_are_down(team: Team) -> None:
+def test_it_works_while_registry_operator_or_both_are_down(team: Team, samples: SampleImages) -> None:
     images = (f"{DOWN}:1", f"{DOWN}:1@{DIGEST}", f"{DOWN}@{DIGEST}")
     for image in images:
         team.wait_for_decision(image, admitted=False)
+    # The registry alone.
+    create(made(team, DOWN)).checked()
+    for image in images:
+        team.wait_for_decision(image, admitted=True, warned=True)
+    kubectl("delete", "vexc", team.name).checked()
+    team.wait_for_decision(images[0], admitted=False)
     try:
         release.stop("operator")
+        # The operator alone.
+        create(made(team, samples.unsigned.name)).checked()
+        team.wait_for_decision(samples.unsigned.tagged, admitted=True, warned=True)
+        kubectl("delete", "vexc", team.name).checked()
+        # Both.
         create(made(team, {"repository": DOWN, "tags": ["1"]})).checked()
         team.wait_for_decision(images[0], admitted=True, warned=True)
         team.create(pod("by-tag", images[0])).checked()

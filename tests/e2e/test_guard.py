@@ -46,6 +46,8 @@ TAMPERING: dict[str, tuple[str, object, str]] = {
     "failure policy": ("failurePolicy", "Ignore", "FailurePolicyChanged"),
     "match conditions": ("matchConditions", [{"name": "none", "expression": "false"}], "MatchConditionsAdded"),
     "namespace": ("namespaceSelector", {"matchExpressions": [EXCLUDED]}, "NamespacesExcluded"),
+    "objects": ("objectSelector", {"matchLabels": {"e2e": "none"}}, "ObjectsExcluded"),
+    "another field": ("matchPolicy", "Exact", "WebhookConfigurationAltered"),
     "another service": ("clientConfig/service/name", "elsewhere", "PointsElsewhere"),
     "CA bundle": ("clientConfig/caBundle", OTHER_CA, "CABundleWrong"),
     "rules": ("rules", [], "RulesNotInPlace"),

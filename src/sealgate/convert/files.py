@@ -9,6 +9,7 @@ import yaml
 
 from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
+from sealgate.convert.kyverno import policies as kyverno
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     from sealgate.parsing.documents import Document
 
 _HINT = (
-    f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, or one "
-    "containers policy.json"
+    f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
+    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, or one containers policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
-_KINDS: Mapping[str, tuple[str, ...]] = {GROUP: KINDS, policy_controller.GROUP: (policy_controller.KIND,)}
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    GROUP: KINDS,
+    policy_controller.GROUP: (policy_controller.KIND,),
+    kyverno.GROUP: kyverno.KINDS,
+}
 
 
 def convert_texts(
@@ -67,18 +72,11 @@ def convert_texts(
         return convert_containers_policy(documents[0].value, read_file=read_file, registries=registries)
     if containers:
         raise PolicyError("a policy.json must be converted alone: convert the other files in a separate run")
-    known = {
-        group: [document for document in documents if _group(document) == group and document.value.get("kind") in kinds]
-        for group, kinds in _KINDS.items()
-    }
-    tools = [group for group, found in known.items() if found]
-    if not tools:
-        raise PolicyError(f"there is nothing to convert; {_HINT}")
-    if len(tools) > 1:
-        raise PolicyError(f"the objects of {' and '.join(tools)} must be converted in separate runs")
-    objects = [document for document in documents if _group(document) == tools[0]]
-    if tools == [GROUP]:
+    group, objects = _objects_of_one_tool(documents)
+    if group == GROUP:
         return convert_kritis(objects, server=server, namespace=namespace)
+    if group == kyverno.GROUP:
+        return kyverno.convert_kyverno(objects, trusted_root=trusted_root)
     return policy_controller.convert_cluster_image_policies(objects, trusted_root=trusted_root)
 
 
@@ -88,6 +86,27 @@ def to_yaml(conversion: Conversion) -> str:
     return notes + "".join(
         "---\n" + yaml.dump(_plain(obj), Dumper=_Dumper, sort_keys=False, width=110) for obj in conversion.objects
     )
+
+
+def _objects_of_one_tool(documents: list[Document]) -> tuple[str, list[Document]]:
+    """Return the API group of the tool whose objects are there, and its objects.
+
+    Raises:
+        PolicyError: there are none, or those of several tools.
+    """
+    tools = sorted(
+        {
+            group
+            for document in documents
+            for group, kinds in _KINDS.items()
+            if _group(document) == group and document.value.get("kind") in kinds
+        }
+    )
+    if not tools:
+        raise PolicyError(f"there is nothing to convert; {_HINT}")
+    if len(tools) > 1:
+        raise PolicyError(f"the objects of {' and '.join(tools)} must be converted in separate runs")
+    return tools[0], [document for document in documents if _group(document) == tools[0]]
 
 
 def _items(document: Document) -> Iterator[Document]:

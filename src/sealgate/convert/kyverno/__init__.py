@@ -1,0 +1,1 @@
+"""Conversion of the verifyImages rules of Kyverno."""

@@ -68,6 +68,7 @@ def test_the_readme_names_every_folder() -> None:
         ("docker-registry.example.org/dev/app:1", [], {"openshift", "everywhere"}),
         ("mirror.example.org/openshift/dev/app:1", [], {"openshift-mirror", "everywhere"}),
         ("dtr.example.org/dev/nginx:1", [], {"dtr", "everywhere"}),
+        ("registry.example.org/keyless/web:1", [], {"keyless", "everywhere"}),
     ],
 )
 def test_examples_match_the_images_in_their_comments(image: str, labels: list[str], covering: set[str]) -> None:

@@ -304,9 +304,9 @@ def test_facts_of_the_build_must_be_equal() -> None:
     identity = Identity(Exactly(ISSUER), Exactly(workflow), facts)
     verify(recipe, rules(identity))
     wrong = replace(identity, facts=(facts[0], ("source_repository_ref", "refs/heads/dev")))
-    refused(recipe, Reason.IDENTITY_MISMATCH, "source_repository_ref is refs/heads/main", rules(wrong))
+    refused(recipe, Reason.IDENTITY_MISMATCH, "sourceRepositoryRef is refs/heads/main", rules(wrong))
     missing = replace(identity, facts=(("build_trigger", "push"),))
-    refused(recipe, Reason.IDENTITY_MISMATCH, "build_trigger is not stated", rules(missing))
+    refused(recipe, Reason.IDENTITY_MISMATCH, "buildTrigger is not stated", rules(missing))
     verify(recipe, rules(wrong, identity))
 
 

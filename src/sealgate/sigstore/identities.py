@@ -123,8 +123,14 @@ class Identity:
             found = signer.facts.get(name)
             if found != wanted:
                 said = "is not stated" if found is None else f"is {quote(found, 100)}"
-                return f"{name} {said}, not {quote(wanted, 100)}"
+                return f"{_field(name)} {said}, not {quote(wanted, 100)}"
         return ""
+
+
+def _field(name: str) -> str:
+    """Return the name of a fact as the Authenticator has it."""
+    first, *more = name.split("_")
+    return first + "".join(word.capitalize() for word in more)
 
 
 def read_texts(text: str | None, pattern: str | None) -> Texts:

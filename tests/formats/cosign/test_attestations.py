@@ -81,6 +81,12 @@ def test_signature_without_the_attestation_is_refused(environment: CosignEnviron
     assert [seen.reason for seen in error.signatures] == [Reason.VERIFIED]
 
 
+def test_refusal_says_what_to_write_for_a_short_name(environment: CosignEnvironment) -> None:
+    only = {**ONLY_BUILT, "attestations": [{"predicateType": "slsaprovenance1"}]}
+    error = environment.refused(Reason.NO_ATTESTATION, KEY, **only)
+    assert f"no attestation slsaprovenance1; write predicateType: {SLSA}" in error.message
+
+
 @every_layout
 def test_attestation_is_enough_where_no_signature_is_required(
     either_environment: CosignEnvironment, push: Callable[..., None]

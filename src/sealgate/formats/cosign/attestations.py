@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import UnavailableError, VerificationError
+from sealgate.formats.cosign.predicates import PREDICATE_TYPES
 from sealgate.formats.cosign.signers import bundle_attempt, envelope_attempt
 from sealgate.formats.cosign.store import SignatureStore
 from sealgate.formats.cosign.strangers import stranger
@@ -139,7 +140,9 @@ class _Pursuit:
     def conclude(self, where: str) -> Verified:
         """Return the outcome; see `Evidence.conclude`."""
         kind = quote(self.requirement.predicate_type, 100)
-        nothing = f"{where} has no attestation {kind}; make one, or copy it there"
+        written = PREDICATE_TYPES.get(self.requirement.predicate_type)
+        advice = f"write predicateType: {written}" if written else "make one, or copy it there"
+        nothing = f"{where} has no attestation {kind}; {advice}"
         try:
             return self.evidence.conclude(nothing, Reason.NO_ATTESTATION)
         except VerificationError as error:

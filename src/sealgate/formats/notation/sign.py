@@ -101,7 +101,7 @@ def build_signer(
     """
     if key.public.fingerprint != signer_key(chain[0]).fingerprint:
         raise InvalidKeyError(
-            f"the first certificate of the chain is not of the key {key.name}; give the chain of that key, its own "
+            f"the first certificate of the chain is not of {key.name}; give the chain of that key, its own "
             "certificate first"
         )
     return NotationSigner(key, chain, kind, annotations)

@@ -251,6 +251,7 @@ PIECES = [
     *("v1", "a", "io", ".", "r.example.org:5000/", "5000", "sha256", "4", "-", "ghcr", "team", "latest", "docker"),
 ]
 PATTERNS = ["*", "*:*", "ghcr.io/*", "*/shop/*", "*.io/*", "docker.io/*", "ghcr.io/shop/web:v1*", "*:latest", "nginx*"]
+PATTERNS += ["*e?ample.org:5000/shop/web:v1-a", "*docker.i*shop/web:4a", "localhos*", "docker.io/l*nginx:latest"]
 NAMES = [
     *("docker.io/library/nginx", "docker.io/shop/web", "ghcr.io/shop/web", "ghcr.io/web", "ghcr.io/team/a/web-a"),
     *(

@@ -102,7 +102,11 @@ def _repositories(text: str) -> list[str]:
 
 
 def _open_hosts(text: str, host: str) -> list[str]:
-    """Return patterns for a text with a star before its first `/`, which may reach into the path."""
+    """Return patterns for a text with a star before its first `/`, which may reach into the path.
+
+    Raises:
+        NoSelectorError: there are none.
+    """
     start = host.partition("*")[0]
     hub = [f"{DOCKER_HUB}/**"]
     if start:
@@ -110,6 +114,12 @@ def _open_hosts(text: str, host: str) -> list[str]:
         if "localhost".startswith(start):
             wide.append("localhost/**")
         return [*wide, *hub] if any(alias.startswith(start) for alias in _ALIASES) else wide
+    before, colon, after = text.rpartition(":")
+    if colon:
+        # The colon is that of a port, which patterns of sealgate have only after a registry without `**`.
+        text = f"**/{after.partition('/')[2]}" if "/" in after and "/" not in before else "**"
+    if not _compiles({"repository": text}):
+        raise NoSelectorError(f"{quote(text)} has no equivalent; write the registry and the repositories in full")
     first = text.split("**")[1]
     literal, slash, _ = first.partition("/")
     # The literal may be part of one of Docker Hub's names, which is another one here.

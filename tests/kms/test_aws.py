@@ -188,7 +188,7 @@ def test_sts_of_the_region_is_the_default(aws: KMSEnvironment, tmp_path: Path) -
 
 
 def test_process_without_an_identity_says_what_to_do(aws: KMSEnvironment) -> None:
-    with pytest.raises(UnavailableError, match="no identity of its platform for aws; give its ServiceAccount one"):
+    with pytest.raises(UnavailableError, match=r"no identity of its platform for aws; give .* in credentialsSecret"):
         aws.resolve(aws.entry(credentialsSecret=None))
 
 

@@ -134,7 +134,7 @@ class Identities:
         if identity is None:
             msg = (
                 f"this process has no identity of its platform for {provider}; give its ServiceAccount one, or name "
-                "credentials in the entry"
+                "a Secret with credentials in credentialsSecret"
             )
             raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
         return identity.read()

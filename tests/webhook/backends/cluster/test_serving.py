@@ -120,7 +120,7 @@ def test_readiness_waits_for_every_list_and_names_missing_ones(
             {"cosign": {"keys": [{"pem": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}]}},
             "keys[0].pem",
         ),
-        ({"cosign": {"keys": []}}, "spec.cosign.keys"),
+        ({"cosign": {"keys": []}}, "spec.cosign: has neither keys nor keyless"),
         ({"cosign": {"keys": [{"secretRef": {"name": "not-there", "key": "k"}}]}}, ""),
     ],
 )

@@ -11,14 +11,14 @@ import hashlib
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sealgate.errors import InvalidKeyError, VerificationError
+from sealgate.keys.certificate_chains import UNREADABLE as MALFORMED
 from sealgate.keys.spki import read_certificate_key
 from sealgate.messages import quote
 from sealgate.reasons import Reason
@@ -30,17 +30,8 @@ if TYPE_CHECKING:
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
-#: What `cryptography` raises for certificates that cannot be read; the last only where warnings are errors.
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-    CryptographyDeprecationWarning,
-    InvalidKeyError,
-)
+#: What is raised for certificates and their keys that cannot be read.
+UNREADABLE = (*MALFORMED, InvalidKeyError)
 #: Limit for one certificate in bytes; real ones have less than 4 KiB.
 MAX_CERTIFICATE_BYTES = 16384
 #: Keys of CAs: their bits. Longer ones only cost time.

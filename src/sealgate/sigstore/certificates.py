@@ -96,7 +96,7 @@ def read_certificate(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         # These are parsed when they are asked for.
         _ = certificate.issuer, certificate.subject, certificate.extensions
-    except (*UNREADABLE, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise _malformed("it cannot be read") from error
     return certificate
 

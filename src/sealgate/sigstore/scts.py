@@ -50,7 +50,7 @@ def check_sct(certificate: x509.Certificate, issuer: x509.Certificate, logs: Seq
             certificate.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value
         )
         published = certificate.tbs_precertificate_bytes
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, *UNREADABLE) as error:
+    except (x509.ExtensionNotFound, *UNREADABLE) as error:
         raise _unpublished("it has no SCT") from error
     if len(scts) > _MAX_SCTS:
         raise _unpublished(f"it has more than {_MAX_SCTS} SCTs")

@@ -242,7 +242,7 @@ def _certificate(members: Mapping[str, object], what: str) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.issuer, certificate.subject, certificate.extensions
-    except (*UNREADABLE, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise strict_json.malformed(what, "a certificate of its chain cannot be read") from error
     return certificate
 

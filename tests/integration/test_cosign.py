@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import VerificationError
-from sealgate.formats.cosign.predicates import PREDICATE_TYPES
 from sealgate.formats.interface import Image, Sources
 from sealgate.http.settings import HostSettings
 from sealgate.keys.public_keys import load_public_key

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: One line; the library that compiles it says more.
 ConditionText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -17,7 +20,20 @@ SourceURL = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9._~:/-
 TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/+-]+$", max_length=255)]
 PredicateType = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=255)]
 
-SLSA_TYPES = ("https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1")
+SLSA_0_2, SLSA_1 = SLSA_TYPES = ("https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1")
+#: Short names of predicate types, as `cosign attest --type` has them.
+PREDICATE_TYPES: Mapping[str, str] = {
+    "slsaprovenance": SLSA_0_2,
+    "slsaprovenance02": SLSA_0_2,
+    "slsaprovenance1": SLSA_1,
+    "spdx": "https://spdx.dev/Document",
+    "spdxjson": "https://spdx.dev/Document",
+    "cyclonedx": "https://cyclonedx.org/bom",
+    "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
+    "openvex": "https://openvex.dev/ns",
+    "link": "https://in-toto.io/Link/v1",
+    "custom": "https://cosign.sigstore.dev/attestation/v1",
+}
 
 
 class SLSARules(Model):

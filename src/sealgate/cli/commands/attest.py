@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.cli.commands.sign import run_signer
 from sealgate.cli.help import examples
 from sealgate.cli.inputs import options
@@ -15,7 +16,6 @@ from sealgate.cli.outputs import signing
 from sealgate.cli.outputs.schemas import schema_option
 from sealgate.errors import ConfigError
 from sealgate.formats.cosign.attest import CosignAttester
-from sealgate.formats.cosign.predicates import PREDICATE_TYPES
 from sealgate.formats.cosign.sign import Storage
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
 from sealgate.messages import quote

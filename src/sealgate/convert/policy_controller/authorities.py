@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.convert.signers import (
     ANYTHING,
     PUBLIC_ROOT,
@@ -27,19 +28,6 @@ _KEYLESS = frozenset({"url", "identities", "trustRootRef", "insecureIgnoreSCT"})
 _IDENTITY = ("issuer", "issuerRegExp", "subject", "subjectRegExp")
 #: The key of a Secret as `cosign generate-key-pair k8s://...` names it.
 _COSIGN_KEY = "cosign.pub"
-
-_PREDICATES = {
-    "custom": "https://cosign.sigstore.dev/attestation/v1",
-    "slsaprovenance": "https://slsa.dev/provenance/v0.2",
-    "slsaprovenance02": "https://slsa.dev/provenance/v0.2",
-    "slsaprovenance1": "https://slsa.dev/provenance/v1",
-    "spdx": "https://spdx.dev/Document",
-    "spdxjson": "https://spdx.dev/Document",
-    "cyclonedx": "https://cyclonedx.org/bom",
-    "link": "https://in-toto.io/Link/v1",
-    "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
-    "openvex": "https://openvex.dev/ns",
-}
 
 
 def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -190,9 +178,9 @@ def _attestations(spec: dict[str, Any], attestations: object) -> None:
                 "an attestation's policy in CUE or Rego has no equivalent; write it as conditions in CEL by hand"
             )
         kind = str(attestation.get("predicateType", ""))
-        if kind not in _PREDICATES and ":" not in kind:
+        if kind not in PREDICATE_TYPES and ":" not in kind:
             raise NoEquivalentError(f"the predicateType {quote(kind, 64)} is not known")
-        wanted.append({"predicateType": _PREDICATES.get(kind, kind)})
+        wanted.append({"predicateType": PREDICATE_TYPES.get(kind, kind)})
     spec |= {"attestations": wanted, "signatures": "NotRequired"}
 
 

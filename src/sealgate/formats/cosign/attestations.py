@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.errors import UnavailableError, VerificationError
-from sealgate.formats.cosign.predicates import PREDICATE_TYPES
 from sealgate.formats.cosign.signers import bundle_attempt, envelope_attempt
 from sealgate.formats.cosign.store import SignatureStore
 from sealgate.formats.cosign.strangers import stranger

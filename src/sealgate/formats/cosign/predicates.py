@@ -1,6 +1,6 @@
-"""Types of predicates: their short names, as `cosign attest --type` has them, and SLSA's rules in words.
+"""SLSA's rules in words, as conditions on the predicate.
 
-Sources: in-toto attestation framework (predicates), SLSA provenance v0.2 and v1, the build types of GitHub Actions.
+Sources: SLSA provenance v0.2 and v1, the build types of GitHub Actions.
 """
 
 from __future__ import annotations
@@ -8,26 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from sealgate.api.v1alpha1.attestations import SLSA_0_2
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.api.v1alpha1.attestations import SLSARules
 
-SLSA_0_2 = "https://slsa.dev/provenance/v0.2"
-SLSA_1 = "https://slsa.dev/provenance/v1"
-#: Short names of predicate types, those of cosign.
-PREDICATE_TYPES: Mapping[str, str] = {
-    "slsaprovenance": SLSA_0_2,
-    "slsaprovenance02": SLSA_0_2,
-    "slsaprovenance1": SLSA_1,
-    "spdx": "https://spdx.dev/Document",
-    "spdxjson": "https://spdx.dev/Document",
-    "cyclonedx": "https://cyclonedx.org/bom",
-    "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
-    "openvex": "https://openvex.dev/ns",
-    "link": "https://in-toto.io/Link/v1",
-    "custom": "https://cosign.sigstore.dev/attestation/v1",
-}
 #: Build types of provenance v1 whose `externalParameters.workflow` the builder itself fills in from the repository.
 _WORKFLOW_TYPES = (
     "https://actions.github.io/buildtypes/workflow/v1",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,14 +13,15 @@ from sealgate.errors import InvalidKeyError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: The Secret, and its key, that holds the trusted root of sigstore's public services.
-PUBLIC_ROOT, ROOT_KEY = "sigstore", "trusted_root.json"
+#: The key of a Secret that holds a trusted root.
+ROOT_KEY = "trusted_root.json"
 #: A regular expression that matches every text.
 ANYTHING = "(?s:.*)"
 
+#: The key of a Secret as `cosign generate-key-pair k8s://...` names it.
+_COSIGN_KEY = "cosign.pub"
+#: The Secret with the trusted root of sigstore's public services.
+_PUBLIC_ROOT = "sigstore"
 _HASHES = {"sha224": 224, "sha256": 256, "sha384": 384, "sha512": 512}
 _KMS = (
     ("aws", re.compile(r"awskms://(?P<endpoint>[^/]+)?/(?P<keyId>arn:[^:]+:kms:(?P<region>[^:]+):.+)")),
@@ -30,6 +32,47 @@ _KMS = (
 
 class NoEquivalentError(Exception):
     """A signer has no equivalent; the message says why."""
+
+
+def mapping(value: object, field: str) -> Mapping[str, Any]:
+    """Return a value that must be an object.
+
+    Raises:
+        NoEquivalentError: it is not one; the message names the field.
+    """
+    if not isinstance(value, Mapping):
+        raise NoEquivalentError(f"{field} must be an object")
+    return value
+
+
+def only_members(
+    value: Mapping[str, Any], members: frozenset[str], prefix: str, unset: tuple[object, ...] = (None, [], {}, "")
+) -> None:
+    """Refuse members without equivalent: each could be a requirement.
+
+    Args:
+        value: the object.
+        members: those that are carried over.
+        prefix: of their names, for the message ("keyless.").
+        unset: values that say the same as a member that is not there.
+
+    Raises:
+        NoEquivalentError: it has another member.
+    """
+    more = sorted(name for name in value.keys() - members if value[name] not in unset)
+    if more:
+        raise NoEquivalentError(f"{prefix}{quote(more[0], 64)} has no equivalent")
+
+
+def secret_key(secret: object, field: str, notes: list[str]) -> dict[str, Any]:
+    """Return the entry of a key in a Secret of cosign, and note that the Secret must be copied.
+
+    Raises:
+        NoEquivalentError: the reference to the Secret is not an object.
+    """
+    name = str(mapping(secret, field).get("name", ""))
+    notes.append(f"copy the Secret {quote(name, 64)} into sealgate's namespace, its public key as {_COSIGN_KEY}")
+    return {"secretRef": {"name": name, "key": _COSIGN_KEY}}
 
 
 def inline_key(pem: str, digest: str) -> dict[str, Any]:
@@ -97,9 +140,20 @@ def searching(expression: str) -> str:
     return f"{start}(?:{expression}){end}" if start or end else expression
 
 
-def trusted_root(inline: str | None, secret: str = PUBLIC_ROOT) -> dict[str, Any]:
-    """Return the source of a trusted root: its JSON if it is given, else a Secret."""
-    return {"inline": inline} if inline is not None else {"secretRef": {"name": secret, "key": ROOT_KEY}}
+def public_trusted_root(inline: str | None, notes: list[str]) -> dict[str, Any]:
+    """Return the source of the trusted root of sigstore's public services: its JSON, else a Secret, which is noted."""
+    if inline is not None:
+        return {"inline": inline}
+    notes.append(
+        f"give --trusted-root FILE, or store sigstore's public trusted root in the Secret {_PUBLIC_ROOT} in "
+        f"sealgate's namespace, as {ROOT_KEY}"
+    )
+    return secret_root(_PUBLIC_ROOT)
+
+
+def secret_root(name: str) -> dict[str, Any]:
+    """Return the source of a trusted root in a Secret."""
+    return {"secretRef": {"name": name, "key": ROOT_KEY}}
 
 
 def checked(spec: Mapping[str, Any]) -> dict[str, Any]:

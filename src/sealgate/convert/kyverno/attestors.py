@@ -7,28 +7,32 @@ it must, unless the rule has `ignoreTlog`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate.convert.signers import (
     ANYTHING,
-    PUBLIC_ROOT,
-    ROOT_KEY,
     NoEquivalentError,
     checked,
     inline_key,
     kms_key,
+    mapping,
+    only_members,
+    public_trusted_root,
     searching,
-    trusted_root,
+    secret_key,
 )
 from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ENTRY = frozenset({"keys", "keyless", "annotations", "repository"})
 _KEYS = frozenset({"publicKeys", "signatureAlgorithm", "kms", "secret", "rekor", "ctlog"})
 _KEYLESS = frozenset({"subject", "subjectRegExp", "issuer", "issuerRegExp", "additionalExtensions", "rekor", "ctlog"})
 _EXTENSIONS = frozenset(f"githubWorkflow{name}" for name in ("Trigger", "Sha", "Name", "Repository", "Ref"))
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
-_COSIGN_KEY = "cosign.pub"
+#: Kyverno takes a switch that is off for one that is not there.
+_UNSET: tuple[object, ...] = (None, [], {}, "", False)
 
 
 def attestor_specs(
@@ -45,8 +49,8 @@ def attestor_specs(
     Raises:
         NoEquivalentError: something in it has no equivalent.
     """
-    entry = _mapping(entry, "an entry")
-    _only(entry, _ENTRY, "")
+    entry = mapping(entry, "an entry")
+    only_members(entry, _ENTRY, "", _UNSET)
     notes: list[str] = []
     common: dict[str, Any] = {}
     if entry.get("repository") or repository:
@@ -61,16 +65,16 @@ def attestor_specs(
     if (keys is None) == (keyless is None):
         raise NoEquivalentError("an entry needs exactly one of keys and keyless; nested attestors have no equivalent")
     if keys is not None:
-        specs = _keys(_mapping(keys, "keys"), public_root, notes)
+        specs = _keys(mapping(keys, "keys"), public_root, notes)
     else:
-        specs = [_keyless(_mapping(keyless, "keyless"), public_root, notes)]
+        specs = [_keyless(mapping(keyless, "keyless"), public_root, notes)]
     return [checked({**spec, **common}) for spec in specs], notes
 
 
 def _keys(keys: Mapping[str, Any], public_root: str | None, notes: list[str]) -> list[dict[str, Any]]:
-    _only(keys, _KEYS, "keys.")
+    only_members(keys, _KEYS, "keys.", _UNSET)
     logged = _logged(keys, notes)
-    more = {"requireTransparencyLog": True, "trustedRoot": _root(public_root, notes)} if logged else {}
+    more = {"requireTransparencyLog": True, "trustedRoot": public_trusted_root(public_root, notes)} if logged else {}
     return [{"keys": [entry], **more} for entry in _entries(keys, notes)]
 
 
@@ -89,14 +93,12 @@ def _entries(keys: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
     if text.startswith("k8s://"):
         secret = {"name": text.rpartition("/")[2]}
     if secret:
-        name = str(_mapping(secret, "keys.secret").get("name", ""))
-        notes.append(f"copy the Secret {quote(name, 64)} into sealgate's namespace, its public key as {_COSIGN_KEY}")
-        return [{"secretRef": {"name": name, "key": _COSIGN_KEY}}]
+        return [secret_key(secret, "keys.secret", notes)]
     return [kms_key(text or str(keys["kms"]))]
 
 
 def _keyless(keyless: Mapping[str, Any], public_root: str | None, notes: list[str]) -> dict[str, Any]:
-    _only(keyless, _KEYLESS, "keyless.")
+    only_members(keyless, _KEYLESS, "keyless.", _UNSET)
     if not _logged(keyless, notes):
         raise NoEquivalentError("without a transparency log its signatures count only while their certificate is valid")
     if not any(keyless.get(name) for name in ("subject", "subjectRegExp", "issuer", "issuerRegExp")):
@@ -116,19 +118,19 @@ def _keyless(keyless: Mapping[str, Any], public_root: str | None, notes: list[st
             notes.append(
                 f"{name} {given or 'is not given, and'} accepts more than one {name}; write it in full if you can"
             )
-    for name, value in _mapping(keyless.get("additionalExtensions") or {}, "additionalExtensions").items():
+    for name, value in mapping(keyless.get("additionalExtensions") or {}, "additionalExtensions").items():
         if name not in _EXTENSIONS or not isinstance(value, str) or not value or set("*?") & set(value):
             raise NoEquivalentError(f"additionalExtensions {quote(name, 64)} has no equivalent")
         identity[name] = value
-    return {"keyless": {"identities": [identity]}, "trustedRoot": _root(public_root, notes)}
+    return {"keyless": {"identities": [identity]}, "trustedRoot": public_trusted_root(public_root, notes)}
 
 
 def _logged(attestor: Mapping[str, Any], notes: list[str]) -> bool:
     """Return whether the signatures must be in the log of sigstore's public services."""
-    rekor = _mapping(attestor.get("rekor") or {}, "rekor")
-    _only(rekor, frozenset({"url", "ignoreTlog"}), "rekor.")
-    ctlog = _mapping(attestor.get("ctlog") or {}, "ctlog")
-    _only(ctlog, frozenset({"ignoreSCT"}), "ctlog.")
+    rekor = mapping(attestor.get("rekor") or {}, "rekor")
+    only_members(rekor, frozenset({"url", "ignoreTlog"}), "rekor.", _UNSET)
+    ctlog = mapping(attestor.get("ctlog") or {}, "ctlog")
+    only_members(ctlog, frozenset({"ignoreSCT"}), "ctlog.", _UNSET)
     if ctlog.get("ignoreSCT") and "keys" not in attestor:
         notes.append("ctlog.ignoreSCT has no equivalent: certificates need an SCT here")
     return rekor.get("ignoreTlog") is not True
@@ -138,25 +140,3 @@ def _matching(wildcard: str) -> str:
     """Return the regular expression of a text with `*` and `?`."""
     parts = {"*": ANYTHING, "?": "(?s:.)"}
     return "".join(parts.get(character) or re.escape(character) for character in wildcard)
-
-
-def _root(public_root: str | None, notes: list[str]) -> dict[str, Any]:
-    if public_root is None:
-        notes.append(
-            f"give --trusted-root FILE, or store sigstore's public trusted root in the Secret {PUBLIC_ROOT} in "
-            f"sealgate's namespace, as {ROOT_KEY}"
-        )
-    return trusted_root(public_root)
-
-
-def _mapping(value: object, field: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise NoEquivalentError(f"{field} must be an object")
-    return value
-
-
-def _only(value: Mapping[str, Any], members: frozenset[str], prefix: str) -> None:
-    """Refuse members without equivalent: each could be a requirement."""
-    more = sorted(name for name in value.keys() - members if value[name] not in (None, [], {}, "", False))
-    if more:
-        raise NoEquivalentError(f"{prefix}{quote(more[0], 64)} has no equivalent")

@@ -6,28 +6,31 @@ there only while its certificate is valid, which has no equivalent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.convert.signers import (
     ANYTHING,
-    PUBLIC_ROOT,
     ROOT_KEY,
     NoEquivalentError,
     checked,
     inline_key,
     kms_key,
+    mapping,
+    only_members,
+    public_trusted_root,
     searching,
-    trusted_root,
+    secret_key,
+    secret_root,
 )
 from sealgate.messages import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MEMBERS = frozenset({"name", "key", "keyless", "source", "ctlog", "attestations", "signatureFormat"})
 _KEYLESS = frozenset({"url", "identities", "trustRootRef", "insecureIgnoreSCT"})
 _IDENTITY = ("issuer", "issuerRegExp", "subject", "subjectRegExp")
-#: The key of a Secret as `cosign generate-key-pair k8s://...` names it.
-_COSIGN_KEY = "cosign.pub"
 
 
 def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -40,7 +43,7 @@ def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tup
     Raises:
         NoEquivalentError: something in it has no equivalent.
     """
-    _only(authority, _MEMBERS, "")
+    only_members(authority, _MEMBERS, "")
     notes: list[str] = []
     key, keyless = authority.get("key"), authority.get("keyless")
     if (key is None) == (keyless is None):
@@ -48,11 +51,11 @@ def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tup
     spec: dict[str, Any] = {}
     root = _log_root(authority)
     if key is not None:
-        spec["keys"] = [_key(_mapping(key, "key"), notes)]
+        spec["keys"] = [_key(mapping(key, "key"), notes)]
         if root is not None:
             spec["requireTransparencyLog"] = True
     else:
-        root = _keyless(spec, _mapping(keyless, "keyless"), authority, notes)
+        root = _keyless(spec, mapping(keyless, "keyless"), authority, notes)
     if root is not None:
         spec["trustedRoot"] = _root(root, public_root, notes)
     _source(spec, authority.get("source"), notes)
@@ -67,18 +70,18 @@ def _log_root(authority: Mapping[str, Any]) -> str | None:
     """
     if authority.get("ctlog") is None:
         return None
-    log = _mapping(authority["ctlog"], "ctlog")
-    _only(log, frozenset({"url", "trustRootRef"}), "ctlog.")
+    log = mapping(authority["ctlog"], "ctlog")
+    only_members(log, frozenset({"url", "trustRootRef"}), "ctlog.")
     return str(log["trustRootRef"]) if log.get("trustRootRef") else "" if log.get("url") else None
 
 
 def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mapping[str, Any], notes: list[str]) -> str:
     """Add the identities, and return the name of the trust root."""
-    _only(keyless, _KEYLESS, "keyless.")
+    only_members(keyless, _KEYLESS, "keyless.")
     identities = keyless.get("identities")
     if not isinstance(identities, list) or not identities:
         raise NoEquivalentError("keyless without identities accepts anyone; name the identities")
-    spec["keyless"] = {"identities": [_identity(_mapping(one, "keyless.identities"), notes) for one in identities]}
+    spec["keyless"] = {"identities": [_identity(mapping(one, "keyless.identities"), notes) for one in identities]}
     if keyless.get("insecureIgnoreSCT"):
         notes.append("insecureIgnoreSCT has no equivalent: certificates need an SCT here")
     root = str(keyless.get("trustRootRef") or "")
@@ -94,7 +97,7 @@ def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mappin
 
 
 def _identity(identity: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
-    _only(identity, frozenset(_IDENTITY), "keyless.identities.")
+    only_members(identity, frozenset(_IDENTITY), "keyless.identities.")
     if not all(isinstance(value, str) for value in identity.values()):
         raise NoEquivalentError("the members of an identity must be text")
     found: dict[str, str] = {}
@@ -117,7 +120,7 @@ def _identity(identity: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
 
 
 def _key(key: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    _only(key, frozenset({"data", "secretRef", "kms", "hashAlgorithm"}), "key.")
+    only_members(key, frozenset({"data", "secretRef", "kms", "hashAlgorithm"}), "key.")
     given = [name for name in ("data", "secretRef", "kms") if key.get(name)]
     if len(given) != 1:
         raise NoEquivalentError("a key needs exactly one of data, secretRef and kms")
@@ -130,24 +133,17 @@ def _key(key: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         )
     if given == ["kms"]:
         return kms_key(str(key["kms"]))
-    name = str(_mapping(key["secretRef"], "key.secretRef").get("name", ""))
-    notes.append(f"copy the Secret {quote(name, 64)} into sealgate's namespace, its public key as {_COSIGN_KEY}")
-    return {"secretRef": {"name": name, "key": _COSIGN_KEY}}
+    return secret_key(key["secretRef"], "key.secretRef", notes)
 
 
 def _root(name: str, public_root: str | None, notes: list[str]) -> dict[str, Any]:
     if not name:
-        if public_root is None:
-            notes.append(
-                f"give --trusted-root FILE, or store sigstore's public trusted root in the Secret {PUBLIC_ROOT} in "
-                f"sealgate's namespace, as {ROOT_KEY}"
-            )
-        return trusted_root(public_root)
+        return public_trusted_root(public_root, notes)
     notes.append(
         f"store the content of the TrustRoot {quote(name, 64)} as a trusted root of sigstore in the Secret "
         f"{quote(name, 64)} in sealgate's namespace, as {ROOT_KEY} (cosign trusted-root create)"
     )
-    return trusted_root(None, name)
+    return secret_root(name)
 
 
 def _source(spec: dict[str, Any], sources: object, notes: list[str]) -> None:
@@ -155,10 +151,10 @@ def _source(spec: dict[str, Any], sources: object, notes: list[str]) -> None:
         return
     if not isinstance(sources, list) or len(sources) != 1:
         raise NoEquivalentError("several sources have no equivalent; write an authority for each")
-    source = _mapping(sources[0], "source")
+    source = mapping(sources[0], "source")
     if source.get("tagPrefix"):
         raise NoEquivalentError("source.tagPrefix has no equivalent")
-    _only(source, frozenset({"oci", "signaturePullSecrets", "tagPrefix"}), "source.")
+    only_members(source, frozenset({"oci", "signaturePullSecrets", "tagPrefix"}), "source.")
     spec["signatureRepository"] = source.get("oci")
     if source.get("signaturePullSecrets"):
         notes.append("signaturePullSecrets has no equivalent: the pod's pull secrets or sealgate's are used")
@@ -171,8 +167,8 @@ def _attestations(spec: dict[str, Any], attestations: object) -> None:
         raise NoEquivalentError("attestations must be a list")
     wanted = []
     for one in attestations:
-        attestation = _mapping(one, "attestations")
-        _only(attestation, frozenset({"name", "predicateType", "policy"}), "attestations.")
+        attestation = mapping(one, "attestations")
+        only_members(attestation, frozenset({"name", "predicateType", "policy"}), "attestations.")
         if attestation.get("policy"):
             raise NoEquivalentError(
                 "an attestation's policy in CUE or Rego has no equivalent; write it as conditions in CEL by hand"
@@ -182,16 +178,3 @@ def _attestations(spec: dict[str, Any], attestations: object) -> None:
             raise NoEquivalentError(f"the predicateType {quote(kind, 64)} is not known")
         wanted.append({"predicateType": PREDICATE_TYPES.get(kind, kind)})
     spec |= {"attestations": wanted, "signatures": "NotRequired"}
-
-
-def _mapping(value: object, field: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise NoEquivalentError(f"{field} must be an object")
-    return value
-
-
-def _only(value: Mapping[str, Any], members: frozenset[str], prefix: str) -> None:
-    """Refuse members without equivalent: each could be a requirement."""
-    more = sorted(name for name in value.keys() - members if value[name] not in (None, [], {}, ""))
-    if more:
-        raise NoEquivalentError(f"{prefix}{quote(more[0], 64)} has no equivalent")

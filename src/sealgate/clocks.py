@@ -6,12 +6,27 @@ a `Deadline`, which is one total for everything that follows and not a timeout f
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from sealgate.errors import DeadlineError
+
+#: Not the generator of the `random` module: other code seeds that one, and replicas would wait alike.
+_JITTER: Final = random.SystemRandom()
+
+
+def jittered(seconds: float, least: float, most: float) -> float:
+    """Return a wait times a random factor, so that replicas do not all act at once.
+
+    Args:
+        seconds: the wait.
+        least: the smallest factor.
+        most: the largest factor.
+    """
+    return seconds * _JITTER.uniform(least, most)
 
 
 class Clock(Protocol):

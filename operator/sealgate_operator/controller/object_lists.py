@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import jittered
 from sealgate.errors import SealgateError
 from sealgate.kubernetes.lists import items_of, list_pages
 
@@ -93,7 +93,7 @@ def resync_periodically(
         on_error: called when a resync failed.
     """
     missed = False
-    while not stop.wait(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads load, guards nothing
+    while not stop.wait(jittered(seconds, 0.8, 1.2)):
         try:
             # A list may contain a change before the watch reports it; two in a row are no coincidence.
             before, missed = missed, resync()

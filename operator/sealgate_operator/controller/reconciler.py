@@ -6,13 +6,13 @@ events do not matter. A status is written only if it differs.
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.dependencies import authenticators_named_in
 from sealgate.api.v1alpha1.status import AuthenticatorStatus, Condition, VerificationPolicyStatus
+from sealgate.clocks import jittered
 from sealgate.errors import NotFoundError, SealgateError
 from sealgate.kubernetes.client import ConflictError
 from sealgate_operator.controller.object_lists import ObjectLists, resync_periodically
@@ -188,7 +188,7 @@ class Reconciler:
         is_authenticator = key.kind == AUTHENTICATOR
         delay = self._reconcile_authenticator(key.name, obj) if is_authenticator else self._reconcile_policy(obj)
         if obj is not None:
-            self._queue.add(key, delay * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
+            self._queue.add(key, jittered(delay, 0.9, 1.0))
 
     def _reconcile_authenticator(self, name: str, obj: Object | None) -> float:
         assessment = None if obj is None else assess(obj, self._secrets, self._sources, self._clock.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 from sealgate.api.v1alpha1.authenticator import Authenticator
 from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.api.v1alpha1.signing_status import BaselineStatus
-from sealgate.clocks import Deadline
+from sealgate.clocks import Deadline, jittered
 from sealgate.errors import SealgateError, UnavailableError
 from sealgate.policies.limits import check_size
 from sealgate.policies.signing import SigningCoverage
@@ -120,7 +119,7 @@ class Policies:
             else:
                 self._queue.done(key)
                 if seconds is not None:
-                    self._queue.add(key, seconds * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
+                    self._queue.add(key, jittered(seconds, 0.9, 1.0))
 
     def _failed(self, key: Key, error: Exception) -> None:
         pause = self._queue.failed(key)

@@ -13,10 +13,10 @@ API server does not report that: once they have passed the cached one, a watch f
 
 from __future__ import annotations
 
-import random
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sealgate.clocks import jittered
 from sealgate.errors import NotFoundError, UnavailableError
 from sealgate.kubernetes.client import GoneError
 from sealgate.kubernetes.lists import list_pages
@@ -110,7 +110,7 @@ class Informer(Generic[T]):
                 continue
             self._version = None
             self._report(error, pause)
-            stop.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas, guards nothing
+            stop.wait(jittered(pause, 0.5, 1.0))
             pause = min(pause * 2, LONGEST_BACKOFF)
 
     def _list_and_watch(self, stop: threading.Event) -> Exception | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator, digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -96,6 +98,21 @@ class ReportEnvironment:
         api = KubernetesAPI(Configuration(host=self.cluster.url))
         log = configure_logs("json", self.output)
         return Reports(ReportsConfig.model_validate(settings), api, "sealgate", log, self.clock)
+
+    @contextmanager
+    def running(self) -> Iterator[Reports]:
+        """Run another process, and stop it at the end, which ends the cluster too."""
+        process = self.new_process()
+        stop = threading.Event()
+        thread = threading.Thread(target=process.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield process
+        finally:
+            stop.set()
+            self.cluster.close()
+            thread.join(60)
+        assert not thread.is_alive()
 
     def restart(self) -> None:
         """Go on with a new process, which knows nothing of the former one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import urllib3
@@ -23,46 +22,35 @@ if TYPE_CHECKING:
 
 def test_it_reports_until_it_is_stopped(environment: ReportEnvironment) -> None:
     environment.run_pod("web", environment.push("signed"))
-    process = environment.new_process()
-    stop = threading.Event()
-    thread = threading.Thread(target=process.run, args=(stop,), daemon=True)
-    thread.start()
-    host, port = process.address
+    with environment.running() as process:
+        host, port = process.address
 
-    def get(path: str) -> tuple[int, str]:
-        answer = urllib3.request("GET", f"http://{host}:{port}{path}")
-        return answer.status, answer.data.decode()
+        def get(path: str) -> tuple[int, str]:
+            answer = urllib3.request("GET", f"http://{host}:{port}{path}")
+            return answer.status, answer.data.decode()
 
-    environment.cluster.wait_for(lambda cluster: cluster.find("reports"))
-    eventually(lambda: 'sealgate_report_results{policy="production",result="pass"} 1.0' in get("/metrics")[1])
-    assert get("/readyz") == get("/healthz") == (200, "ok\n")
-    environment.clock.advance(300)
-    status, text = get("/readyz")
-    assert (status, "no round of reports was completed" in text) == (503, True)
-    stop.set()
-    environment.cluster.close()
-    thread.join(60)
-    assert not thread.is_alive()
+        environment.cluster.wait_for(lambda cluster: cluster.find("reports"))
+        # A round counts its end last.
+        ended = "sealgate_report_last_round_timestamp_seconds"
+        eventually(lambda: process.metrics.registry.get_sample_value(ended) != 0.0)
+        assert 'sealgate_report_results{policy="production",result="pass"} 1.0' in get("/metrics")[1]
+        assert get("/readyz") == get("/healthz") == (200, "ok\n")
+        environment.clock.advance(300)
+        status, text = get("/readyz")
+        assert (status, "no round of reports was completed" in text) == (503, True)
 
 
 def test_a_round_that_fails_is_counted_and_not_complete(environment: ReportEnvironment) -> None:
     environment.cluster.faults.append(Fault("GET", "/clusterroles/", 500))
     environment.run_pod("web", environment.push("signed"))
-    process = environment.new_process()
-    stop = threading.Event()
-    thread = threading.Thread(target=process.run, args=(stop,), daemon=True)
-    thread.start()
+    with environment.running() as process:
 
-    def sample(name: str) -> float | None:
-        return process.metrics.registry.get_sample_value(f"sealgate_report_{name}")
+        def sample(name: str) -> float | None:
+            return process.metrics.registry.get_sample_value(f"sealgate_report_{name}")
 
-    eventually(lambda: sample("failed_rounds_total") == 1.0)
-    assert sample("last_round_timestamp_seconds") == 0.0
-    assert "round of reports failed; will retry" in environment.output.getvalue()
-    stop.set()
-    environment.cluster.close()
-    thread.join(60)
-    assert not thread.is_alive()
+        eventually(lambda: sample("failed_rounds_total") == 1.0)
+        assert sample("last_round_timestamp_seconds") == 0.0
+        eventually(lambda: "round of reports failed; will retry" in environment.output.getvalue())
 
 
 def test_invalid_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

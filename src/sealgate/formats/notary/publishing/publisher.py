@@ -10,13 +10,13 @@ back the way a verifier reads it.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from urllib3.filepost import encode_multipart_formdata
 
+from sealgate.clocks import jittered
 from sealgate.errors import ConflictError, NotFoundError, SigningError, UnavailableError, VerificationError
 from sealgate.formats.notary.errors import RootChangedError
 from sealgate.formats.notary.limits import LIMITS
@@ -247,7 +247,7 @@ class Publisher:
         self.context.sources.deadline.check(f"publishing the trust data of {self.gun}")
         if attempt:
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
-            pause = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads writers, guards nothing
+            pause = jittered(longest, 0.5, 1.0)
             self.context.sources.clock.sleep(pause)
 
 

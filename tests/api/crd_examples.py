@@ -168,6 +168,8 @@ WRONG = (
     _keyless("neither keys nor identities", "write keys, keyless or both", keyless=..., requireTransparencyLog=True),
     _keyless("no identity", "should have at least 1 items", keyless={"identities": []}),
     _keyless("two trusted roots", "exactly one", trustedRoot={"inline": "{}", "secretRef": {"name": "a", "key": "b"}}),
+    _keyless("two sources of the root", "exactly one", trustedRoot={"inline": "{}", "source": "PublicGood"}),
+    _keyless("unknown source of the root", "Unsupported value", trustedRoot={"source": "Staging"}),
     _identity("identity without an issuer", "exactly one of issuer and issuerRegExp", subject="a"),
     _identity("identity without a subject", "exactly one of subject and subjectRegExp", issuer="a"),
     _identity("identity with two issuers", "exactly one of issuer", issuer="a", issuerRegExp="a", subject="a"),

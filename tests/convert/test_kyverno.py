@@ -30,7 +30,7 @@ OTHER = public_pem(new_key("ECDSA P-256", "other"))
 KEY = {"keys": {"publicKeys": PEM, "rekor": {"ignoreTlog": True}}}
 SPEC = {"cosign": {"keys": [{"pem": PEM, "algorithm": "ECDSA_SHA_256"}]}}
 ISSUER = "https://token.actions.githubusercontent.com"
-ROOT = {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}}
+ROOT = {"source": "PublicGood"}
 
 
 def rule(*entries: Mapping[str, Any], count: int | None = None, **more: Any) -> dict[str, Any]:

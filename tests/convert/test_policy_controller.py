@@ -25,7 +25,6 @@ SECRETS = [
     for name, key, value in [
         ("k", "cosign.pub", PEM),
         ("own", "trusted_root.json", ROOT.read_text()),
-        ("sigstore", "trusted_root.json", ROOT.read_text()),
     ]
 ]
 ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -75,7 +74,7 @@ def test_any_one_authority_is_enough(tmp_path: Path) -> None:
             {
                 "keys": [{"pem": PEM, "algorithm": "ECDSA_SHA_256"}],
                 "requireTransparencyLog": True,
-                "trustedRoot": {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}},
+                "trustedRoot": {"source": "PublicGood"},
             },
         ),
         (

@@ -52,8 +52,8 @@ def convert_texts(
         namespace: namespace of kritis objects without one.
         read_file: reads a key file that a policy.json names; see `convert_containers_policy`.
         registries: merged content of `registries.d`; see `convert_containers_policy`.
-        trusted_root: the JSON of the trusted root of sigstore's public services, for identities; None refers to a
-            Secret.
+        trusted_root: the JSON of the trusted root of sigstore's public services, for identities; None for that
+            which sealgate ships.
 
     Raises:
         PolicyError: there is nothing to convert, or an object cannot be converted.

@@ -20,8 +20,6 @@ ANYTHING = "(?s:.*)"
 
 #: The key of a Secret as `cosign generate-key-pair k8s://...` names it.
 _COSIGN_KEY = "cosign.pub"
-#: The Secret with the trusted root of sigstore's public services.
-_PUBLIC_ROOT = "sigstore"
 _HASHES = {"sha224": 224, "sha256": 256, "sha384": 384, "sha512": 512}
 _KMS = (
     ("aws", re.compile(r"awskms://(?P<endpoint>[^/]+)?/(?P<keyId>arn:[^:]+:kms:(?P<region>[^:]+):.+)")),
@@ -141,14 +139,14 @@ def searching(expression: str) -> str:
 
 
 def public_trusted_root(inline: str | None, notes: list[str]) -> dict[str, Any]:
-    """Return the source of the trusted root of sigstore's public services: its JSON, else a Secret, which is noted."""
+    """Return the source of the trusted root of sigstore's public services: its JSON, else the shipped one, noted."""
     if inline is not None:
         return {"inline": inline}
     notes.append(
-        f"give --trusted-root FILE, or store sigstore's public trusted root in the Secret {_PUBLIC_ROOT} in "
-        f"sealgate's namespace, as {ROOT_KEY}"
+        "the trusted root of sigstore's public services is the one that sealgate ships, and changes with its releases; "
+        "--trusted-root FILE writes another one"
     )
-    return secret_root(_PUBLIC_ROOT)
+    return {"source": "PublicGood"}
 
 
 def secret_root(name: str) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealgate.errors import InvalidKeyError, InvalidPatternError
+from sealgate.errors import InvalidKeyError, InvalidPatternError, VerificationError
 from sealgate.reasons import Reason
+from sealgate.sigstore.public_good import read_origin, read_public_good_root
+from sealgate.sigstore.trusted_root import parse_trusted_root
 from tests.support.environments.cosign import REPOSITORY
 from tests.support.signers.cosign import BundleOf, Classic, push_bundle, push_classic, push_referrer
 from tests.support.signers.keyless import (
@@ -78,6 +80,23 @@ def test_trusted_root_may_be_in_a_secret(environment: CosignEnvironment) -> None
     reference = {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}}
     made = keyless_check(keyless(trustedRoot=reference), {"sigstore": {"trusted_root.json": ROOT.encode()}})
     assert environment.ask(made).fingerprints == (IDENTITY,)
+
+
+def test_shipped_root_is_that_of_the_public_services(environment: CosignEnvironment) -> None:
+    push_classic(environment.registry, REPOSITORY, classic(environment.digest))
+    with pytest.raises(VerificationError, match="which the trusted root does not have") as refusal:
+        environment.ask(keyless_check(keyless(trustedRoot={"source": "PublicGood"})))
+    assert refusal.value.reason == Reason.UNKNOWN_KEY
+    root = parse_trusted_root(read_public_good_root())
+    hosts = {log.host for log in root.logs}
+    assert {"rekor.sigstore.dev", "log2025-1.rekor.sigstore.dev"} <= hosts
+    assert {authority.name for authority in root.authorities} == {"https://fulcio.sigstore.dev"}
+
+
+def test_shipped_root_says_where_it_came_from() -> None:
+    package, date = read_origin()
+    assert package.startswith("sigstore ")
+    assert datetime.fromisoformat(date) >= datetime(2026, 10, 20)  # noqa: DTZ001 - a day
 
 
 def test_key_in_the_log_verifies(environment: CosignEnvironment) -> None:

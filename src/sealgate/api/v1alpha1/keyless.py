@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -92,13 +92,17 @@ class TrustedRootSource(KeySource):
         default=None, min_length=2, max_length=65536, description="The trusted root itself: JSON (trusted_root.json)."
     )
     secret_ref: SecretKeySelector | None = Field(default=None, description="A Secret that holds it.")
+    source: Literal["PublicGood"] | None = Field(
+        default=None,
+        description="PublicGood: that of sigstore's public services, as this release of sealgate ships it.",
+    )
 
     @property
     def is_inline(self) -> bool:
-        """Whether the spec itself has it."""
-        return self.inline is not None
+        """Whether the spec or sealgate itself has it."""
+        return self.secret_ref is None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        exactly_one(self, "source", ("inline", "secret_ref"))
+        exactly_one(self, "source", ("inline", "secret_ref", "source"))
         return self

@@ -58,7 +58,7 @@ MAX_ROOT_BYTES = 1 << 16
 @click.option(
     "--trusted-root",
     metavar="FILE",
-    help="Trusted root of sigstore's public services, for keyless signatures. Without it, a Secret is named.",
+    help="Trusted root of sigstore's public services, for keyless signatures. Without it, that which sealgate ships.",
 )
 @options.output_option
 def convert(  # noqa: PLR0913, PLR0917 - the command's options

@@ -48,7 +48,7 @@ def convert_kyverno(documents: Sequence[Document], *, trusted_root: str | None =
 
     Args:
         documents: objects of the group `kyverno.io`; other kinds are skipped.
-        trusted_root: the JSON of the trusted root of sigstore's public services; None refers to a Secret.
+        trusted_root: the JSON of the trusted root of sigstore's public services; None for that which sealgate ships.
 
     Raises:
         PolicyError: an object is not valid, or something that a rule requires has no equivalent.

@@ -47,7 +47,7 @@ def convert_cluster_image_policies(documents: Sequence[Document], *, trusted_roo
 
     Args:
         documents: objects of the group `policy.sigstore.dev`; other kinds are skipped.
-        trusted_root: the JSON of the trusted root of sigstore's public services; None refers to a Secret.
+        trusted_root: the JSON of the trusted root of sigstore's public services; None for that which sealgate ships.
 
     Raises:
         PolicyError: an object is not valid, or something that decides which images it is about has no equivalent.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sealgate.api.v1alpha1.cosign import CosignSpec
+    from sealgate.api.v1alpha1.keyless import TrustedRootSource
     from sealgate.formats.cosign.wire import Bundle, Envelope
     from sealgate.keys.public_keys import PublicKey
     from sealgate.keys.resolvers import KeyResolver
@@ -177,9 +178,8 @@ def _read_root(spec: CosignSpec, keys: KeyResolver) -> TrustedRoot:
 
     source = spec.trusted_root
     assert source is not None  # noqa: S101 - asked for only if it is there
-    text = (source.inline or "").encode() if source.secret_ref is None else keys.secret(source.secret_ref)
     try:
-        root = parse_trusted_root(text)
+        root = parse_trusted_root(_root_text(source, keys))
     except InvalidKeyError as error:
         raise InvalidKeyError(f"cosign.trustedRoot: {error.message}") from error
     if spec.keyless is not None and not (root.authorities and root.ct_logs):
@@ -187,6 +187,14 @@ def _read_root(spec: CosignSpec, keys: KeyResolver) -> TrustedRoot:
     if not root.logs and (spec.require_transparency_log is not False):
         raise InvalidKeyError("cosign.trustedRoot has no log that can be used, and signatures must be in one")
     return root
+
+
+def _root_text(source: TrustedRootSource, keys: KeyResolver) -> bytes:
+    if source.source is not None:
+        from sealgate.sigstore.public_good import read_public_good_root
+
+        return read_public_good_root()
+    return (source.inline or "").encode() if source.secret_ref is None else keys.secret(source.secret_ref)
 
 
 def _read_identities(spec: CosignSpec) -> tuple[Identity, ...]:

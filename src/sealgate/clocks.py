@@ -99,6 +99,11 @@ class Deadline:
         return left
 
 
+def earliest(*ends: datetime | None) -> datetime | None:
+    """Return the first of several ends, of which None are those of what does not end; None if nothing ends."""
+    return min((end for end in ends if end is not None), default=None)
+
+
 def timestamp(now: datetime) -> str:
     """Return a time as Kubernetes writes it (RFC 3339 in UTC, whole seconds)."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")

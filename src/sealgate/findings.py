@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sealgate.reasons import TRANSIENT_REASONS, Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Outcome(StrEnum):
@@ -45,10 +49,13 @@ class Verified:
     Attributes:
         fingerprints: fingerprint of every distinct key that verified, in the order seen; never empty.
         signatures: every signature that was checked, including those that did not count.
+        valid_until: when the first thing ends that it depends on and that is judged by the current time, such as a
+            certificate, a revocation list or signed metadata, UTC; None if none of them ends.
     """
 
     fingerprints: tuple[str, ...]
     signatures: tuple[SeenSignature, ...]
+    valid_until: datetime | None = None
 
     def __post_init__(self) -> None:
         """Reject an empty result, which would be a flag where an exception is required."""
@@ -69,6 +76,7 @@ class Finding:
         message: the same for a person, one sentence.
         fingerprints: fingerprint of every distinct key that verified; empty unless `outcome` is verified.
         signatures: every signature that was checked.
+        valid_until: see `Verified`; no cache returns the finding from then on.
     """
 
     authenticator: str
@@ -78,6 +86,7 @@ class Finding:
     message: str
     fingerprints: tuple[str, ...] = ()
     signatures: tuple[SeenSignature, ...] = ()
+    valid_until: datetime | None = None
 
     @property
     def partial(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -17,10 +19,11 @@ ACCESS = ((Repository("registry.example.org", "team/app"), "ab" * 32),)
 SEEN = SeenSignature("layer 1", Reason.VERIFIED, "ok", "sha256:1")
 VERIFIED = Finding("release", "cosign", Outcome.VERIFIED, Reason.VERIFIED, "signed", ("sha256:1",), (SEEN,))
 REFUSED = Finding("release", "cosign", Outcome.REFUSED, Reason.NO_SIGNATURE, "no signature")
+ENDING = replace(VERIFIED, valid_until=datetime(2026, 11, 21, 12, 0, 0, 1, tzinfo=UTC))
 DIGEST = Digest("sha256:" + "a" * 64)
 
 
-@pytest.mark.parametrize("finding", [VERIFIED, REFUSED])
+@pytest.mark.parametrize("finding", [VERIFIED, REFUSED, ENDING])
 @pytest.mark.parametrize("access", [(), ACCESS])
 def test_finding_is_decoded_as_it_was(finding: Finding, access: tuple[tuple[Repository, str], ...]) -> None:
     assert decode_finding(encode_finding(finding, access), "release") == (finding, access)
@@ -46,6 +49,9 @@ def test_unavailable_finding_is_not_encoded() -> None:
         {"outcome": "verified", "reason": "Verified", "fingerprints": []},
         {"fingerprints": ["sha256:1"]},
         {"signatures": [["only one"]]},
+        {"validUntil": "2026-11-21T12:00:00"},
+        {"validUntil": "soon"},
+        {"validUntil": 1},
         {"access": 1},
         {"access": [["registry", "path"]]},
     ],
@@ -53,6 +59,13 @@ def test_unavailable_finding_is_not_encoded() -> None:
 def test_unfit_finding_is_not_decoded(change: dict[str, object]) -> None:
     document = json.loads(encode_finding(REFUSED, ())) | change
     with pytest.raises(ValueError, match=r"."):
+        decode_finding(json.dumps(document).encode(), "release")
+
+
+def test_finding_that_does_not_say_whether_it_ends_is_not_decoded() -> None:
+    document = json.loads(encode_finding(VERIFIED, ()))
+    del document["validUntil"]
+    with pytest.raises(ValueError, match="not a finding"):
         decode_finding(json.dumps(document).encode(), "release")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,29 @@ def test_partial_finding_has_the_ttl_of_a_refusal() -> None:
     neighbour = SeenSignature("layer 2", Reason.REGISTRY_UNAVAILABLE, "the registry answered 503")
     cache.put(KEY, replace(finding(Outcome.VERIFIED, Reason.VERIFIED), signatures=(neighbour,)), ANONYMOUS, OPEN)
     clock.advance(SETTINGS.refused_seconds)
+    assert cache.get(KEY, ANONYMOUS) is None
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.5, 599.0])
+def test_finding_expires_when_what_it_depends_on_ends(seconds: float) -> None:
+    clock = FakeClock()
+    cache = FindingCache(SETTINGS, ByteCache(LIMIT, clock), clock)
+    clock.advance(100)
+    ending = replace(finding(Outcome.VERIFIED, Reason.VERIFIED), valid_until=clock.now() + timedelta(seconds=seconds))
+    cache.put(KEY, ending, ANONYMOUS, OPEN)
+    if seconds > 0:
+        clock.advance(seconds - 0.001)
+        assert cache.get(KEY, ANONYMOUS) == Cached(ending, 100 + seconds)
+        clock.advance(0.001)
+    assert cache.get(KEY, ANONYMOUS) is None
+
+
+def test_end_after_the_ttl_changes_nothing() -> None:
+    clock = FakeClock()
+    cache = FindingCache(SETTINGS, ByteCache(LIMIT, clock), clock)
+    ending = replace(finding(Outcome.VERIFIED, Reason.VERIFIED), valid_until=clock.now() + timedelta(days=1))
+    cache.put(KEY, ending, ANONYMOUS, OPEN)
+    clock.advance(SETTINGS.verified_seconds)
     assert cache.get(KEY, ANONYMOUS) is None
 
 

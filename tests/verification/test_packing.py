@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ FINGERPRINTS = st.lists(st.text(max_size=80), max_size=5).map(tuple)
 SIGNATURES = st.lists(st.builds(SeenSignature, TEXT, st.sampled_from(Reason), TEXT, st.none() | TEXT), max_size=5).map(
     tuple
 )
+ENDS = st.none() | st.datetimes(timezones=st.just(UTC))
 FINDINGS = st.builds(
-    Finding, TEXT, TEXT, st.sampled_from(Outcome), st.sampled_from(Reason), TEXT, FINGERPRINTS, SIGNATURES
+    Finding, TEXT, TEXT, st.sampled_from(Outcome), st.sampled_from(Reason), TEXT, FINGERPRINTS, SIGNATURES, ENDS
 )
 #: Text that no UTF-8 holds, as it may come from JSON of a registry.
 SURROGATE = Finding("release", "cosign", Outcome.REFUSED, Reason.NO_SIGNATURE, "\ud800")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from sealgate.clocks import earliest
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.formats.interface import MAX_SIGNATURES
@@ -18,6 +19,7 @@ from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from sealgate.clocks import Deadline
     from sealgate.keys.public_keys import PublicKey
@@ -75,6 +77,7 @@ class Evidence:
         self._max_passed_over = max_passed_over
         self._seen: list[SeenSignature] = []
         self._verified: dict[str, None] = {}
+        self._valid_until: datetime | None = None
         self._unavailable: UnavailableError | None = None
         self._ended: VerificationError | UnavailableError | None = None
         self._trials = HashTrials()
@@ -153,14 +156,20 @@ class Evidence:
         if self._passed_over <= self._max_passed_over:
             self._seen.append(SeenSignature(source, reason, message))
 
-    def judge(self, source: str, verify: Callable[[], tuple[str, str, bytes]], claims: Callable[[bytes], None]) -> None:
+    def judge(
+        self,
+        source: str,
+        verify: Callable[[], tuple[str, str, bytes]],
+        claims: Callable[[bytes], datetime | None],
+    ) -> None:
         """Verify one candidate, then check what it signed, and record the outcome.
 
         Args:
             source: name of the candidate for a person.
             verify: returns the signer's fingerprint, how the signature was made (for a person), and the exact bytes
                 that it is over; raises `VerificationError` if no accepted key made it.
-            claims: raises `VerificationError` unless those bytes say what they must.
+            claims: raises `VerificationError` unless those bytes say what they must; returns when the candidate ceases
+                to count, or None if the passing of time does not change that.
 
         Raises:
             DeadlineError: the deadline has passed.
@@ -169,13 +178,15 @@ class Evidence:
         signer = None
         try:
             signer, how, signed = verify()
-            claims(signed)
+            ends = claims(signed)
         except VerificationError as error:
             if isinstance(error, StrangerError):
                 self._trials.keep(error.keys, error.signature, error.signed)
             self._seen.append(SeenSignature(source, error.reason, error.message, signer))
             return
         self._verified[signer] = None
+        # Also where a further signature by the same key ends later: the image is then verified once more.
+        self._valid_until = earliest(self._valid_until, ends)
         self._seen.append(SeenSignature(source, Reason.VERIFIED, how, signer))
 
     def conclude(self, nothing: str, reason: Reason = Reason.NO_SIGNATURE) -> Verified:
@@ -191,7 +202,7 @@ class Evidence:
             UnavailableError: no signature counts, and not everything could be fetched.
         """
         if self._verified:
-            return Verified(tuple(self._verified), self.seen)
+            return Verified(tuple(self._verified), self.seen, self._valid_until)
         if isinstance(self._ended, VerificationError):
             raise SearchEndedError(self._ended.message, reason=self._ended.reason, signatures=self._seen)
         unavailable = self._ended or self._unavailable

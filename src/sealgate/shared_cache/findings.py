@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import NamedTuple
 
 from sealgate.errors import InvalidReferenceError
@@ -46,6 +47,7 @@ def encode_finding(finding: Finding, access: SharedAccess) -> bytes:
         "message": finding.message,
         "fingerprints": finding.fingerprints,
         "signatures": signatures,
+        "validUntil": None if finding.valid_until is None else finding.valid_until.isoformat(),
         "access": _encode_access(access),
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -74,6 +76,7 @@ def decode_finding(payload: bytes, authenticator: str) -> SharedFinding:
                 SeenSignature(source, Reason(reason), message, fingerprint)
                 for source, reason, message, fingerprint in document["signatures"]
             ),
+            _decode_end(document["validUntil"]),
         )
         access = _decode_access(document["access"])
     except (KeyError, TypeError, RecursionError) as error:
@@ -102,6 +105,15 @@ def decode_digest(payload: bytes) -> SharedDigest:
         return SharedDigest(parse_digest(document["digest"]), _decode_access(document["access"]))
     except (KeyError, TypeError, RecursionError, InvalidReferenceError) as error:
         raise ValueError("not the digest of a tag") from error
+
+
+def _decode_end(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    end = datetime.fromisoformat(text)
+    if end.tzinfo is None:
+        raise ValueError("the end of the finding has no time zone")
+    return end
 
 
 def _encode_access(access: SharedAccess) -> list[list[str]]:

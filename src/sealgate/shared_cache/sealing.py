@@ -29,7 +29,7 @@ Kind = Literal["finding", "tag", "lease", "budget"]
 Part = str | None | tuple[str, ...]
 
 #: Raise it when values of the same name come to mean something else.
-VERSION: Final = 1
+VERSION: Final = 2
 #: Prefix of all names, for the ACL of the server's user.
 PREFIX: Final = "sealgate:"
 MIN_SECRET_BYTES: Final = 32

@@ -172,10 +172,22 @@ class FindingCache:
         grant = _grant_of(caller, key.digest, identities)
         self._cache.put(grant, b"", seconds, caller.access(identities), caller.namespace)
 
-    def seconds(self, finding: Finding) -> float:
-        """Return the TTL of a finding that was just made."""
+    def ttl(self, finding: Finding) -> float:
+        """Return the TTL of findings of this kind, in seconds, wherever what this one depends on ends."""
         whole = finding.outcome is Outcome.VERIFIED and not finding.partial
         return self._settings.verified_seconds if whole else self._settings.refused_seconds
+
+    def seconds(self, finding: Finding) -> float:
+        """Return how long a finding may be used that was just made: its TTL, and until its end at most.
+
+        From here on the end is a moment of the monotonic clock, as that of every TTL, so that a cache hit compares one.
+
+        Returns:
+            Seconds; 0 or less if it has ended.
+        """
+        if finding.valid_until is None:
+            return self.ttl(finding)
+        return min(self.ttl(finding), (finding.valid_until - self._clock.now()).total_seconds())
 
     def put(
         self, key: FindingKey, finding: Finding, caller: RepositoryCaller, access: Access, at_most: float = inf
@@ -187,7 +199,7 @@ class FindingCache:
             finding: the finding.
             caller: the caller that it was made for.
             access: the credentials that it was obtained with.
-            at_most: seconds until it expires, where that is less than its TTL.
+            at_most: seconds until it expires, where that is less than `seconds` says.
 
         Raises:
             ValueError: its outcome is *unavailable*, which says nothing about the subject.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sealgate.findings import Finding, Outcome, SeenSignature
@@ -22,6 +23,9 @@ _WORDS: Final = (
 )
 #: The window holds the dictionary and a typical finding; smaller ones need less memory while they work.
 _WINDOW_BITS: Final = -12
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+#: Ends are whole numbers of these: exact, and shorter than a date as text.
+_TICK: Final = timedelta(microseconds=1)
 
 
 def pack(finding: Finding, *known: str) -> bytes:
@@ -32,7 +36,7 @@ def pack(finding: Finding, *known: str) -> bytes:
         known: text that the finding may repeat and that `unpack` will be given too, such as the digest of the subject.
     """
     signatures = [[each.source, each.reason, each.message, each.fingerprint] for each in finding.signatures]
-    document = [
+    document: list[object] = [
         finding.format,
         finding.outcome,
         finding.reason,
@@ -41,6 +45,8 @@ def pack(finding: Finding, *known: str) -> bytes:
         signatures,
         finding.authenticator,
     ]
+    if finding.valid_until is not None:  # most have no end, and there are many of them
+        document.append((finding.valid_until - _EPOCH) // _TICK)
     data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=5, zdict=_dictionary(known))
     return packer.compress(data) + packer.flush()
@@ -49,13 +55,16 @@ def pack(finding: Finding, *known: str) -> bytes:
 def unpack(packed: bytes, *known: str) -> Finding:
     """Return the finding that `pack` was given, with the same text."""
     data = zlib.decompressobj(wbits=_WINDOW_BITS, zdict=_dictionary(known)).decompress(packed)
-    form, outcome, reason, message, fingerprints, signatures, authenticator = json.loads(
+    form, outcome, reason, message, fingerprints, signatures, authenticator, *ends = json.loads(
         data.decode("utf-8", "surrogatepass")
     )
     seen = tuple(
         SeenSignature(source, Reason(why), message, fingerprint) for source, why, message, fingerprint in signatures
     )
-    return Finding(authenticator, form, Outcome(outcome), Reason(reason), message, tuple(fingerprints), seen)
+    valid_until = _EPOCH + ends[0] * _TICK if ends else None
+    return Finding(
+        authenticator, form, Outcome(outcome), Reason(reason), message, tuple(fingerprints), seen, valid_until
+    )
 
 
 def _dictionary(known: tuple[str, ...]) -> bytes:

@@ -130,11 +130,14 @@ class StaleCache:
             self._tags.drop((caller.repository,), tag, caller)
 
     def finding(self, key: FindingKey, caller: RepositoryCaller) -> Stale[Finding] | None:
-        """Return a verified finding; None if there is none for this caller, or it is too old."""
+        """Return a verified finding; None if there is none for this caller, it is too old, or it has ended."""
         hit = self._findings.get(_about(key), digest_to_bytes(key.digest), caller)
         if hit is None:
             return None
-        return Stale(unpack(hit.value, *_known(key)), hit.expires_at - self._seconds, hit.access)
+        finding = unpack(hit.value, *_known(key))
+        if finding.valid_until is not None and finding.valid_until <= self._clock.now():
+            return None
+        return Stale(finding, hit.expires_at - self._seconds, hit.access)
 
     def put_finding(
         self, key: FindingKey, finding: Finding, caller: RepositoryCaller, access: Access, age: float = 0.0

@@ -39,7 +39,7 @@ MAX_VARIANTS: Final = 8
 #: Measured; a test compares their sum with what Python allocates.
 _VERDICT_BYTES: Final = 576
 _POLICY_BYTES: Final = 144
-_FINDING_BYTES: Final = 208
+_FINDING_BYTES: Final = 216
 _SIGNATURE_BYTES: Final = 80
 
 

@@ -215,7 +215,7 @@ class Verification:
 
     def _keep(self, finding: Finding, access: Access, seconds: float) -> None:
         """Keep a finding, which expires in some seconds, for the time while the registry is unreachable."""
-        age = self._context.findings.seconds(finding) - seconds
+        age = self._context.findings.ttl(finding) - seconds
         self._context.stale.put_finding(self._key, finding, self._caller, access, age)
 
     def _verify_or_recall(self) -> VerificationResult:
@@ -281,6 +281,7 @@ class Verification:
                 f"signed by {', '.join(verified.fingerprints)}",
                 verified.fingerprints,
                 verified.signatures,
+                verified.valid_until,
             )
         return _Found(finding, None if registry is None else registry.access, cause)
 

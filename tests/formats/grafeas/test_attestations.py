@@ -85,6 +85,16 @@ def test_an_openpgp_attestation_verifies(either: GrafeasEnvironment) -> None:
     assert f"of {PGP.fingerprint}" in verified.signatures[0].message
 
 
+def test_openpgp_attestation_ends_with_its_key(environment: GrafeasEnvironment) -> None:
+    environment.attest()
+    assert environment.verify().valid_until is None
+    signer = Signer(validity_seconds=86400)
+    environment.server.attest_pgp(uri(), GOOD, signer)
+    verified = environment.verify(environment.check(key_entry(KEY), pgp_entry(signer)))
+    assert len(verified.fingerprints) == 2
+    assert verified.valid_until == signer.certificate.expiration
+
+
 def test_openpgp_key_id_defaults_to_its_fingerprint(either: GrafeasEnvironment) -> None:
     either.server.attest_pgp(uri(), GOOD, PGP)
     either.verify(either.check({"pgp": PGP.public}))

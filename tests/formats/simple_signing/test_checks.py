@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sealgate.errors import InvalidKeyError, InvalidReferenceError, UnavailableE
 from sealgate.formats.build import FORMATS
 from sealgate.reasons import Reason
 from tests.support.environments.simple_signing import OPENSHIFT, REGISTRY, SimpleSigningEnvironment, rule, simple_check
-from tests.support.signers.simple_signing import armored_key, keyring, message
+from tests.support.signers.simple_signing import BEFORE_SPOILT, armored_key, keyring, message
 
 EXACT = "registry.example.org/team/api:1.4"
 RULES: list[tuple[dict[str, Any], bool]] = [
@@ -37,6 +38,16 @@ def test_outcome_depends_on_the_tag_if_the_rule_uses_it(identity: Any, expected:
 def test_the_default_rule_is_the_one_of_the_tools() -> None:
     assert simple_check().depends_on_tag
     assert simple_check().identity == simple_check(signedIdentity=rule("MatchRepoDigestOrExact")).identity
+
+
+def test_verified_ends_with_the_key() -> None:
+    with SimpleSigningEnvironment(BEFORE_SPOILT) as environment:
+        environment.registry.sign(environment.digest, message("by-expired"))
+        check = simple_check("expired", "ed25519")
+        assert environment.verify(check).valid_until == datetime(2024, 7, 1, tzinfo=UTC)
+        environment.registry.sign(environment.digest, message("good-ed25519"))
+        assert environment.verify(check).valid_until == datetime(2024, 7, 1, tzinfo=UTC)
+        assert environment.verify(simple_check("ed25519")).valid_until is None
 
 
 def test_budget_is_that_of_the_requested_host(environment: SimpleSigningEnvironment) -> None:

@@ -144,6 +144,7 @@ def test_revoked_key_is_never_used_for_any_revocation_reason(which: str, why: st
 def test_an_expired_key_is_used_until_it_expires_and_not_after(key: str, data: str) -> None:
     ring = keyring(key)
     accept(ring, message(data), BEFORE_SPOILT)
+    assert ring.verify(message(data), BEFORE_SPOILT).valid_until == datetime(2024, 7, 1, tzinfo=UTC)
     error = refusal(ring, message(data), AFTER_SPOILT)
     assert error.reason is Reason.EXPIRED
     assert "expired at 2024-07-01 00:00" in error.message

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from sealgate.keys.openpgp.keyring import load_keyring
 from sealgate.reasons import Reason
 from tests.support.real_tools.gpg import judge
 from tests.support.real_tools.required import require_tool
-from tests.support.signers.openpgp_certificates import NOW, PAYLOAD, certificates
+from tests.support.signers.openpgp_certificates import DAY, NOW, PAYLOAD, certificates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,6 +154,21 @@ def test_key_state_agrees_with_verification(name: str, reason: Reason) -> None:
         with pytest.raises(VerificationError) as caught:
             ring.verify(case.signed, NOW)
         assert (caught.value.reason, caught.value.message) == (state.reason, state.message)
+
+
+def test_message_verifies_until_the_end_that_is_stated() -> None:
+    """Nothing that verifies now is refused before its end, whichever statements a certificate has."""
+    ending = [name for name in VERDICTS if verdict(name) == "good" and re.search("expires|future", name)]
+    for name in ending:
+        case = certificates()[name]
+        ring = load_keyring(case.certificate)
+        end = ring.verify(case.signed, NOW).valid_until
+        moments = [NOW + days * DAY for days in (1, 99, 101, 150, 182, 200, 400, 2000)]
+        if end is not None:
+            moments = [*(at for at in moments if at < end), end - timedelta(seconds=1)]
+        for at in moments:
+            ring.verify(case.signed, at)
+    assert len(ending) > 20
 
 
 def test_no_case_with_a_usable_state_is_refused_for_its_key() -> None:

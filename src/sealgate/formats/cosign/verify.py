@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sealgate.clocks import earliest
 from sealgate.errors import PolicyError, VerificationError
 from sealgate.findings import Verified
 from sealgate.formats.cosign.attestations import AttestationSearch, Requirement
@@ -93,7 +94,7 @@ class CosignCheck:
         attested = self._attested(claims, sources, () if signed is None else signed.signatures)
         found = [*([] if signed is None else [signed]), *attested]
         seen = dict.fromkeys(each for one in found for each in one.signatures)
-        return Verified(found[0].fingerprints, tuple(seen))
+        return Verified(found[0].fingerprints, tuple(seen), earliest(*(one.valid_until for one in found)))
 
     def _attested(self, claims: Claims, sources: Sources, seen: tuple[SeenSignature, ...]) -> list[Verified]:
         """Return what met each requirement; errors carry the signatures that were seen before, too."""

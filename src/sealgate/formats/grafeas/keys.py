@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
 from sealgate.formats.other_hashes import StrangerError
 from sealgate.formats.signers import each_once, openpgp_check_keys, public_check_keys
-from sealgate.keys.openpgp.keyring import load_keyring
+from sealgate.keys.openpgp.keyring import describe, load_keyring
 from sealgate.messages import name_accepted, quote
 from sealgate.reasons import Reason
 
@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from sealgate.keys.resolvers import KeyResolver
 
 _FINGERPRINT_SCHEME = "ni:///sha-256;"
+
+
+class Attested(NamedTuple):
+    """A signature that an accepted key made.
+
+    Attributes:
+        signer: the key's fingerprint.
+        how: how it was made, for a person.
+        payload: the exact bytes that were signed.
+        valid_until: when it, or its OpenPGP key, expires; None if neither does.
+    """
+
+    signer: str
+    how: str
+    payload: bytes
+    valid_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +87,12 @@ class AttestationKeys:
             found for keyrings in self.keyrings.values() for keyring in keyrings for found in keyring.fingerprints
         )
 
-    def verify(self, signature: AttestedSignature, now: datetime) -> tuple[str, str, bytes]:
+    def verify(self, signature: AttestedSignature, now: datetime) -> Attested:
         """Verify a signature by the keys of its id.
 
         Args:
             signature: a signature of an occurrence.
             now: the time at which OpenPGP keys must be valid.
-
-        Returns:
-            The signer's fingerprint, how it was made, and the exact bytes that were signed.
 
         Raises:
             VerificationError: no key has that id, or none of those made it.
@@ -166,18 +179,19 @@ def _naming(field: str) -> Iterator[None]:
         raise InvalidKeyError(f"{field}: {error.message}") from error
 
 
-def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> tuple[str, str, bytes]:
+def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> Attested:
     content, payload = signature.signature(), signature.payload()
     for key in keys:
         with suppress(VerificationError):
             key.verify(content, payload)
-            return key.fingerprint, f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}", payload
+            how = f"made by the {key.kind} key {key.fingerprint} with {key.algorithm}"
+            return Attested(key.fingerprint, how, payload, None)
     accepted = name_accepted(key.fingerprint for key in keys)
     msg = f"the signature was not made by the key {shown}{accepted} over the payload beside it"
     raise StrangerError(msg, keys, content, payload)
 
 
-def _verify_attached(keyrings: Sequence[Keyring], message: bytes, now: datetime) -> tuple[str, str, bytes]:
+def _verify_attached(keyrings: Sequence[Keyring], message: bytes, now: datetime) -> Attested:
     refusal: VerificationError | None = None
     for keyring in keyrings:
         try:
@@ -185,7 +199,6 @@ def _verify_attached(keyrings: Sequence[Keyring], message: bytes, now: datetime)
         except VerificationError as error:
             refusal = refusal or error
             continue
-        how = f"made by OpenPGP key {signed.signing_fingerprint} of {signed.primary_fingerprint}"
-        return signed.signing_fingerprint, how, signed.payload
+        return Attested(signed.signing_fingerprint, describe(signed), signed.payload, signed.valid_until)
     assert refusal is not None  # noqa: S101 - for the type checker: there is at least one keyring
     raise refusal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import VerificationError
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.grafeas import GrafeasSpec
     from sealgate.findings import SeenSignature, Verified
-    from sealgate.formats.grafeas.keys import AttestationKeys
+    from sealgate.formats.grafeas.keys import AttestationKeys, Attested
     from sealgate.formats.grafeas.stores import OccurrenceStore
     from sealgate.formats.grafeas.wire import Entry
     from sealgate.formats.interface import CheckKey, Image, Sources
@@ -127,12 +126,18 @@ class GrafeasCheck:
 
     def _judge_entry(self, entry: Entry, image: Image, evidence: Evidence, now: datetime) -> None:
         evidence.count(1)
-        evidence.judge(
-            entry.source, partial(self._verify_entry, entry, now), lambda payload: require_claims(payload, image)
-        )
+        made: list[Attested] = []
 
-    def _verify_entry(self, entry: Entry, now: datetime) -> tuple[str, str, bytes]:
-        return self.keys.verify(entry.read(), now)
+        def verify() -> tuple[str, str, bytes]:
+            found = self.keys.verify(entry.read(), now)
+            made.append(found)
+            return found.signer, found.how, found.payload
+
+        def claims(payload: bytes) -> datetime | None:
+            require_claims(payload, image)
+            return made[0].valid_until
+
+        evidence.judge(entry.source, verify, claims)
 
 
 def build(spec: GrafeasSpec, keys: KeyResolver) -> GrafeasCheck:

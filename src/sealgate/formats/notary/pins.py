@@ -43,8 +43,11 @@ _PURPOSES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_
 class RootPin(Protocol):
     """Decides whether a root key is one that the policy trusts."""
 
-    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> datetime | None:
         """Accept a root key, which comes in a certificate.
+
+        Returns:
+            When the pin ceases to accept it; None if it goes by no date.
 
         Raises:
             VerificationError: it is not one that is pinned.
@@ -105,6 +108,11 @@ class AcceptedKey:
         if self.certificate is not None:
             check_dates(self.certificate, now)
 
+    @property
+    def ends(self) -> datetime | None:
+        """When the certificate ends that `check_dates` goes by; None where there is none."""
+        return None if self.certificate is None else self.certificate.not_valid_after_utc
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPin:
@@ -140,20 +148,21 @@ class CAPin:
     certificates: tuple[x509.Certificate, ...]
     prefix: str | None
 
-    def check(self, key: MetadataKey, gun: str, now: datetime) -> None:
-        """Accept a key whose certificate chains to one of the CAs."""
+    def check(self, key: MetadataKey, gun: str, now: datetime) -> datetime:
+        """Accept a key whose certificate chains to one of the CAs; return when the chain ends."""
         if self.prefix is not None and not f"{gun}/".startswith(f"{self.prefix.rstrip('/')}/"):
             msg = f"the authenticator's root.ca does not certify {gun}, only repositories at or below {self.prefix}"
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY)
         leaf, *others = key.certificates
         try:
-            self._verifier(now).verify(leaf, others)
+            chain = self._verifier(now).verify(leaf, others).chain
         except (verification.VerificationError, ValueError) as error:
             msg = (
                 f"the certificate of the root key {key.canonical_id} does not lead to a CA of the authenticator's "
                 f"root.ca: {_why(error)}; correct the chain, or root.ca"
             )
             raise VerificationError(msg, reason=Reason.UNKNOWN_KEY) from error
+        return min(certificate.not_valid_after_utc for certificate in chain)
 
     def _verifier(self, now: datetime) -> verification.ClientVerifier:
         # Root certificates are not web certificates: their name is the repository. What must hold of them is what

@@ -16,6 +16,7 @@ from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sealgate.formats.notary.targets import TargetsFile
     from sealgate.formats.notary.trusted_metadata import TrustedMetadata
@@ -49,6 +50,11 @@ class TrustReader:
     def read_targets(self) -> tuple[TargetsFile, ...]:
         """The trusted files that `targets` has returned or needed so far."""
         return self._metadata.read_targets
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the first of these files, or of the certificates of their signers, ends; UTC."""
+        return self._metadata.valid_until
 
     def start(self) -> None:
         """Fetch root, timestamp and snapshot.

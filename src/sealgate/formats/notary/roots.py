@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import VerificationError
 from sealgate.formats.notary.certificates import check_root_bundle
 from sealgate.formats.notary.signatures import check_signatures
@@ -41,19 +42,23 @@ def read_root(raw: bytes, what: str, limit: int) -> Root:
     return Root(file, read_root_roles(file))
 
 
-def check_pinned(root: Root, pin: RootPin, gun: str, now: datetime) -> None:
+def check_pinned(root: Root, pin: RootPin, gun: str, now: datetime) -> datetime | None:
     """Accept a root that enough pinned keys have signed.
+
+    Returns:
+        When the first certificate ends by which these keys count.
 
     Raises:
         VerificationError: they have not.
     """
     keys = root.roles[ROOT]
     pinned = {}
+    ends: dict[str, datetime | None] = {}
     refusals: list[VerificationError] = []
     for key_id, key in keys.keys.items():
         try:
             check_root_bundle(key.certificates, gun, now)
-            pin.check(key, gun, now)
+            ends[key_id] = pin.check(key, gun, now)
         except VerificationError as error:
             refusals.append(error)
         else:
@@ -62,7 +67,8 @@ def check_pinned(root: Root, pin: RootPin, gun: str, now: datetime) -> None:
         why = refusals[0].message if refusals else "it lists no usable root key"
         reason = refusals[0].reason if refusals else Reason.MALFORMED_EVIDENCE
         raise VerificationError(f"{root.file.what} is not trusted: {why}", reason=reason)
-    check_signatures(root.file, RoleKeys(ROOT, pinned, keys.threshold), now)
+    signers = check_signatures(root.file, RoleKeys(ROOT, pinned, keys.threshold), now)
+    return earliest(signers.valid_until, *(ends[key.key_id] for key in signers.keys))
 
 
 def check_successor(root: Root, previous: Root) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import UnusableFileError
@@ -29,6 +30,11 @@ class Signers:
 
     keys: tuple[MetadataKey, ...]
     seen: tuple[SeenSignature, ...]
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the first of the keys ends that came in a certificate; None if none did."""
+        return earliest(*(key.ends for key in self.keys))
 
 
 def check_signatures(file: SignedFile, role: RoleKeys, now: datetime | None) -> Signers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sealgate.clocks import earliest
 from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.notary.errors import MissingRoleError, UnusableFileError
@@ -35,10 +36,12 @@ class Statement:
     Attributes:
         targets: the role's file.
         signers: those of its signers that count.
+        valid_until: when the first of the policy's certificates ends by which they count; None if by none.
     """
 
     targets: TargetsFile
     signers: tuple[MetadataKey, ...]
+    valid_until: datetime | None = None
 
 
 class Roles(Protocol):
@@ -96,10 +99,10 @@ class RequiredRoles:
     ) -> Statement:
         targets = reader.targets(role.name)
         # Who may sign for the role is the repository owner's choice; who counts is the policy's.
-        counted, refusal = [], None
+        counted, ends, refusal = [], [], None
         for key in targets.signers.keys:
             try:
-                _check_accepted(key, role, now)
+                ends.append(_check_accepted(key, role, now))
             except VerificationError as error:
                 refusal = refusal or error
             else:
@@ -108,7 +111,7 @@ class RequiredRoles:
         seen += [_as_counted(signature, fingerprints, role.name) for signature in targets.signers.seen]
         if not counted:
             raise refusal or VerificationError(f"{role.name} is not signed", reason=Reason.NO_SIGNATURE)
-        return Statement(targets, tuple(counted))
+        return Statement(targets, tuple(counted), earliest(*ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,8 @@ def _entry(targets: TargetsFile, tag: str, digest: Digest) -> FileHashes:
     return entry
 
 
-def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> None:
+def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> datetime | None:
+    """Return when the entry ends by which the policy accepts a key for a role; None if it does not end."""
     refusal: VerificationError | None = None
     for accepted in role.accepted:
         if not accepted.is_key(key):
@@ -182,7 +186,7 @@ def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> None
         except VerificationError as error:
             refusal = error
         else:
-            return
+            return accepted.ends
     accepted_keys = name_accepted(accepted.name for accepted in role.accepted)
     msg = f"{role.name} is signed by the key {key.canonical_id}, which the policy does not accept for it{accepted_keys}"
     raise refusal or VerificationError(msg, reason=Reason.UNKNOWN_KEY)

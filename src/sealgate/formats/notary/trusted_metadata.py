@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.formats.notary.errors import MissingRoleError, RootChangedError
 from sealgate.formats.notary.limits import LIMITS
@@ -65,6 +66,12 @@ class TrustedMetadata:
         self._timestamp: Mapping[str, object] | None = None
         self._snapshot: Mapping[str, object] | None = None
         self._targets: dict[str, TargetsFile] = {}
+        self._valid_until: datetime | None = None
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the first of the trusted files, or of the certificates of their signers, ends; UTC."""
+        return self._valid_until
 
     @property
     def record(self) -> TrustRecord:
@@ -124,8 +131,9 @@ class TrustedMetadata:
         if previous is not None and newest.file.version > previous.file.version:
             _require(previous.file.version + 1 == newest.file.version, "a root between was not given")
             check_successor(newest, previous)
-        self._check_pinned(newest)
+        ends = self._check_pinned(newest)
         newest.file.check_expiry(self._now)
+        self._valid_until = earliest(ends, newest.file.expires)
         self._versions[ROOT] = newest.file.version
         self._root = newest
 
@@ -248,6 +256,7 @@ class TrustedMetadata:
         self._check_version(file)
         file.check_expiry(self._now)
         self._versions[file.role] = file.version
+        self._valid_until = earliest(self._valid_until, signers.valid_until, file.expires)
         return signers
 
     def _check_version(self, file: SignedFile) -> None:
@@ -256,8 +265,8 @@ class TrustedMetadata:
             msg = f"{file.what} has version {file.version}, and version {seen} was seen before: it was rolled back"
             raise VerificationError(msg, reason=Reason.ROLLBACK)
 
-    def _check_pinned(self, root: Root) -> None:
-        check_pinned(root, self._pin, self.gun, self._now)
+    def _check_pinned(self, root: Root) -> datetime | None:
+        return check_pinned(root, self._pin, self.gun, self._now)
 
     def _parse_root(self, raw: bytes) -> Root:
         return read_root(raw, self.describe(ROOT), LIMITS.root_bytes)

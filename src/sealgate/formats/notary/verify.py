@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Verified
 from sealgate.formats.notary.errors import RootChangedError
@@ -159,7 +160,8 @@ class NotaryCheck:
         for entry in entries:
             entry.check(manifest.body, f"the manifest {image.digest}")
         fingerprints = dict.fromkeys(key.fingerprint for statement in deciding for key in statement.signers)
-        return Verified(tuple(fingerprints), tuple(seen))
+        ends = earliest(reader.valid_until, *(statement.valid_until for statement in statements))
+        return Verified(tuple(fingerprints), tuple(seen), ends)
 
     def _deciding(
         self, image: Image, statements: tuple[Statement, ...]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from sealgate.clocks import earliest
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.certificate_chains import UNREADABLE as MALFORMED
 from sealgate.keys.spki import read_certificate_key
@@ -24,7 +25,7 @@ from sealgate.messages import quote
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from typing import NoReturn
 
@@ -123,6 +124,11 @@ def check_validity(certificates: Sequence[x509.Certificate], earliest: datetime,
             _refuse(
                 f"{name_of(certificate)} expired on {ends:%Y-%m-%dT%H:%MZ}, and counts no more {when}", Reason.EXPIRED
             )
+
+
+def ends_of(certificates: Iterable[x509.Certificate]) -> datetime | None:
+    """Return when the first of some certificates ends, UTC."""
+    return earliest(*(certificate.not_valid_after_utc for certificate in certificates))
 
 
 def is_ca(certificate: x509.Certificate) -> bool:

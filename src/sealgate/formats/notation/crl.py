@@ -57,8 +57,8 @@ class RevocationList:
         except UNREADABLE:
             return False
 
-    def check(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> None:
-        """Return if the list says that a certificate of its issuer is not revoked.
+    def check(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> datetime:
+        """Return until when the list says that a certificate of its issuer is not revoked.
 
         Args:
             certificate: the certificate.
@@ -83,6 +83,7 @@ class RevocationList:
         if ends is None or not begins <= now < ends:
             until = "without an end" if ends is None else f"from {begins:%Y-%m-%dT%H:%MZ} to {ends:%Y-%m-%dT%H:%MZ}"
             raise UnknownStatusError(f"its issuer's revocation list is valid {until}, not now")
+        return ends
 
     def _require_scope(self, certificate: x509.Certificate) -> None:
         """Require that the list is about every reason for which such a certificate can be revoked."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import VerificationError
-from sealgate.formats.notation.certificates import check_validity, fingerprint_of, name_of, verify_chain
+from sealgate.formats.notation.certificates import check_validity, ends_of, fingerprint_of, name_of, verify_chain
 from sealgate.formats.notation.signatures import check_algorithm, signer_key
 from sealgate.formats.notation.wire.cose import parse_cose
 from sealgate.formats.notation.wire.envelope import COSE_TYPE, JWS_TYPE, Scheme, parse_payload
@@ -108,7 +109,7 @@ class EnvelopeRules:
         manifest: Callable[[], Manifest],
         now: datetime,
         revocation: RevocationChecks,
-    ) -> None:
+    ) -> datetime | None:
         """Check that an envelope is about an image, and counts now.
 
         Args:
@@ -117,6 +118,9 @@ class EnvelopeRules:
             manifest: returns the image's manifest; called only if the digest fits.
             now: the time, UTC.
             revocation: the checks of this verification, by the same policy.
+
+        Returns:
+            When it ceases to count, by what is known now; None if nothing that it depends on ends.
 
         Raises:
             VerificationError: it does not.
@@ -128,9 +132,11 @@ class EnvelopeRules:
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         self._check_annotations(target)
         _check_descriptor(target, manifest())
-        self._check_expiry(found.envelope, now)
-        self._check_time(found, now, revocation)
-        revocation.check(found.vouched)
+        return earliest(
+            self._check_expiry(found.envelope, now),
+            self._check_time(found, now, revocation),
+            revocation.check(found.vouched),
+        )
 
     def _check_annotations(self, target: Target) -> None:
         for name, wanted in self.annotations.items():
@@ -140,22 +146,26 @@ class EnvelopeRules:
                 msg = f"the annotation {quote(name, 100)} {state}; the authenticator asks for {quote(wanted, 100)}"
                 raise VerificationError(msg, reason=Reason.ANNOTATION_MISMATCH)
 
-    def _check_expiry(self, envelope: Envelope, now: datetime) -> None:
-        if envelope.expiry is not None and envelope.expiry <= now and not self.accept_expired:
+    def _check_expiry(self, envelope: Envelope, now: datetime) -> datetime | None:
+        if self.accept_expired:
+            return None
+        if envelope.expiry is not None and envelope.expiry <= now:
             msg = f"it expired on {envelope.expiry:%Y-%m-%dT%H:%M:%SZ}, as its signer has set; sign the image again"
             raise VerificationError(msg, reason=Reason.EXPIRED)
+        return envelope.expiry
 
-    def _check_time(self, found: Authenticated, now: datetime, revocation: RevocationChecks) -> None:
+    def _check_time(self, found: Authenticated, now: datetime, revocation: RevocationChecks) -> datetime | None:
         envelope = found.envelope
         if envelope.signing_time is not None:
             if envelope.signing_time > now + _SKEW:
                 msg = f"it says that it was signed on {envelope.signing_time:%Y-%m-%dT%H:%M:%SZ}, which is not yet"
                 raise VerificationError(msg, reason=Reason.EXPIRED)
             check_validity(found.chain, envelope.signing_time, envelope.signing_time, "when it was signed")
-        elif self.authorities is None or (self.timestamp_after_expiry_only and not _has_expired(found.chain, now)):
+            return None
+        if self.authorities is None or (self.timestamp_after_expiry_only and not _has_expired(found.chain, now)):
             check_validity(found.chain, now, now, "now")
-        else:
-            _check_timestamp(found, self.authorities, revocation)
+            return ends_of(found.chain)
+        return _check_timestamp(found, self.authorities, revocation)
 
 
 def describe(found: Authenticated) -> str:
@@ -163,14 +173,13 @@ def describe(found: Authenticated) -> str:
     return f"made by {name_of(found.chain[0])} with {found.key.algorithm}"
 
 
-def _check_timestamp(found: Authenticated, authorities: Authorities, revocation: RevocationChecks) -> None:
+def _check_timestamp(found: Authenticated, authorities: Authorities, revocation: RevocationChecks) -> datetime | None:
     if not found.envelope.timestamp:
         msg = "it has no timestamp, and the trust store tsa asks for one; sign with a timestamp authority"
         raise VerificationError(msg, reason=Reason.EXPIRED)
     stamp = verify_token(found.envelope.timestamp, found.envelope.signature, authorities)
-    earliest, latest = stamp.time - stamp.accuracy, stamp.time + stamp.accuracy
-    check_validity(found.chain, earliest, latest, "when it was timestamped")
-    revocation.check(stamp.chain)
+    check_validity(found.chain, stamp.time - stamp.accuracy, stamp.time + stamp.accuracy, "when it was timestamped")
+    return revocation.check(stamp.chain)
 
 
 def _has_expired(chain: tuple[x509.Certificate, ...], now: datetime) -> bool:

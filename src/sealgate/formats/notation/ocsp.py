@@ -61,8 +61,8 @@ def build_request(certificate: x509.Certificate, issuer: x509.Certificate) -> by
     return builder.build().public_bytes(Encoding.DER)
 
 
-def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> None:
-    """Return if a response says that a certificate is not revoked.
+def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> datetime:
+    """Return until when a response says that a certificate is not revoked.
 
     Args:
         data: DER.
@@ -81,7 +81,7 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
             raise UnavailableError("its OCSP responder cannot answer now, and asks to try again later")
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise UnknownStatusError(f"its OCSP responder answers {response.response_status.name.lower()}")
-        _check_signature(response, issuer, now)
+        signer = _check_signature(response, issuer, now)
         answer = _answer(response, certificate, issuer)
         status, begins, ends = answer.certificate_status, answer.this_update_utc, answer.next_update_utc
     except UNREADABLE as error:
@@ -94,6 +94,8 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
         raise UnknownStatusError("the response of its OCSP responder is not valid now, or has no end")
     if status is not ocsp.OCSPCertStatus.GOOD:
         raise UnknownStatusError("its OCSP responder does not know it")
+    # The issuer's own certificate is judged with the chain, not always by the current time.
+    return ends if signer == issuer else min(ends, signer.not_valid_after_utc)
 
 
 def _answer(
@@ -124,12 +126,12 @@ def _key_bits(issuer: x509.Certificate) -> bytes:
     raise UnknownStatusError("its issuer's key is of an unknown kind")
 
 
-def _check_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
-    """Check that the issuer made the response, or a responder that it has certified for that alone."""
+def _check_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> x509.Certificate:
+    """Return the certificate that made the response: the issuer's, or one that it has certified for that alone."""
     embedded = list(response.certificates)[:_MAX_CERTIFICATES]
     for signer in (issuer, *(each for each in embedded if _is_responder(each, issuer, now))):
         if _signed(response, signer):
-            return
+            return signer
     raise UnknownStatusError("the response of its OCSP responder is not signed by its issuer, or for it")
 
 

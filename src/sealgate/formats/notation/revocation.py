@@ -17,6 +17,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import DeadlineError, UnavailableError, UnreachableError, VerificationError
 from sealgate.formats.notation import crl, ocsp
 from sealgate.formats.notation.certificates import UNREADABLE, name_of
@@ -28,10 +29,14 @@ from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from cryptography import x509
 
     from sealgate.formats.interface import Sources
+
+    # Until when a certificate is known not to be revoked, None if that does not end; or why it does not count.
+    _Outcome = datetime | VerificationError | UnavailableError | None
 
 #: Addresses of one kind that are asked about one certificate, at most.
 MAX_ADDRESSES = 3
@@ -67,39 +72,41 @@ class RevocationChecks:
     def __init__(self, rules: RevocationRules, sources: Sources) -> None:
         self._rules = rules
         self._sources = sources
-        self._outcomes: dict[tuple[x509.Certificate, x509.Certificate], VerificationError | UnavailableError | None]
-        self._outcomes = {}
+        self._outcomes: dict[tuple[x509.Certificate, x509.Certificate], _Outcome] = {}
         self._silent: dict[str, UnreachableError] = {}
 
-    def check(self, chain: Sequence[x509.Certificate]) -> None:
+    def check(self, chain: Sequence[x509.Certificate]) -> datetime | None:
         """Check every certificate of a chain but the last, that one's side first.
 
         Args:
             chain: verified, the signer's certificate first.
 
+        Returns:
+            When the first source ends that says so; None if none was needed.
+
         Raises:
             VerificationError: a certificate is revoked, or its status is not known and that is not accepted.
             UnavailableError: a status is not known, and a host that the policy names could not be asked.
         """
+        ends: datetime | None = None
         for pair in reversed(list(pairwise(chain))):
             if pair not in self._outcomes:
                 self._outcomes[pair] = self._outcome(*pair)
-            error = self._outcomes[pair]
-            if error is not None:
-                raise error
+            outcome = self._outcomes[pair]
+            if isinstance(outcome, VerificationError | UnavailableError):
+                raise outcome
+            ends = earliest(ends, outcome)
+        return ends
 
-    def _outcome(
-        self, certificate: x509.Certificate, issuer: x509.Certificate
-    ) -> VerificationError | UnavailableError | None:
+    def _outcome(self, certificate: x509.Certificate, issuer: x509.Certificate) -> _Outcome:
         try:
-            self._ask(certificate, issuer)
+            return self._ask(certificate, issuer)
         except (VerificationError, UnavailableError) as error:
             return error
-        return None
 
-    def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> datetime | None:
         try:
-            _Inquiry(self._rules, certificate, issuer, self._sources, self._silent).run()
+            return _Inquiry(self._rules, certificate, issuer, self._sources, self._silent).run()
         except UnknownStatusError as error:
             if not self._rules.accept_unknown:
                 msg = (
@@ -115,6 +122,7 @@ class RevocationChecks:
         except UnavailableError:
             if not self._rules.accept_unknown:
                 raise
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,14 @@ class _Inquiry:
     sources: Sources
     silent: dict[str, UnreachableError]
 
-    def run(self) -> None:
+    def run(self) -> datetime | None:
+        """Return until when the certificate is known not to be revoked; None if it cannot be revoked.
+
+        Raises:
+            VerificationError: it is revoked.
+            UnknownStatusError: no source says that it is not.
+            UnavailableError: the same, and a source could not be asked.
+        """
         try:
             attempts = list(self._attempts())
             named = bool(ocsp.responders(self.certificate)) or crl.names_lists(self.certificate)
@@ -145,23 +160,22 @@ class _Inquiry:
         unavailable: UnavailableError | None = None
         for attempt in attempts:
             try:
-                attempt()
+                return attempt()
             except UnknownStatusError as error:
                 unknown = error
             except DeadlineError:
                 raise
             except UnavailableError as error:
                 unavailable = error
-            else:
-                return
         if unavailable is not None:
             raise unavailable
         if unknown is not None:
             raise unknown
         if named:
             raise UnknownStatusError("it names where to ask, and that is on no host that the policy names")
+        return None
 
-    def _attempts(self) -> Iterator[Callable[[], None]]:
+    def _attempts(self) -> Iterator[Callable[[], datetime]]:
         """Yield the ways to find the status: lists at hand, then OCSP, then lists elsewhere."""
         known = [each for each in self.rules.lists if each.is_for(self.issuer)]
         if known:
@@ -171,30 +185,32 @@ class _Inquiry:
         for url in self._allowed(crl.distribution_points(self.certificate)):
             yield partial(self._ask_list, url)
 
-    def _check_known(self, lists: Sequence[RevocationList]) -> None:
+    def _check_known(self, lists: Sequence[RevocationList]) -> datetime:
         """Check lists of one issuer: one that revokes counts, however many others do not."""
-        unknown: list[UnknownStatusError] = []
+        unknown: UnknownStatusError | None = None
+        ends: list[datetime] = []
         for known in lists:
             try:
-                known.check(self.certificate, self.issuer, self.sources.clock.now())
+                ends.append(known.check(self.certificate, self.issuer, self.sources.clock.now()))
             except UnknownStatusError as error:
-                unknown.append(error)
-        if len(unknown) == len(lists):
-            raise unknown[-1]
+                unknown = error
+        if unknown is not None and not ends:
+            raise unknown
+        return min(ends)
 
     def _allowed(self, urls: Sequence[str]) -> list[str]:
         return [url for url in urls if _host_of(url) in self.rules.hosts][:MAX_ADDRESSES]
 
-    def _ask_responder(self, url: str) -> None:
+    def _ask_responder(self, url: str) -> datetime:
         request = ocsp.build_request(self.certificate, self.issuer)
         data = self._fetch("POST", url, request, ocsp.MAX_RESPONSE_BYTES)
-        ocsp.check_response(data, self.certificate, self.issuer, self.sources.clock.now())
+        return ocsp.check_response(data, self.certificate, self.issuer, self.sources.clock.now())
 
-    def _ask_list(self, url: str) -> None:
+    def _ask_list(self, url: str) -> datetime:
         found = crl.read_list(self._fetch("GET", url, None, MAX_RESPONSE_BYTES))
         if not found.is_for(self.issuer):
             raise UnknownStatusError("the revocation list at its address is not by its issuer")
-        found.check(self.certificate, self.issuer, self.sources.clock.now())
+        return found.check(self.certificate, self.issuer, self.sources.clock.now())
 
     def _fetch(self, method: str, url: str, body: bytes | None, limit: int) -> bytes:
         if url in self.silent:

@@ -22,6 +22,7 @@ from sealgate.registry.manifests import is_image_manifest, parse_artifact_manife
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sealgate.findings import Verified
     from sealgate.formats.interface import Image, Sources
@@ -95,9 +96,9 @@ class Search:
             authenticated.append(found)
             return found.key.fingerprint, describe(found), found.envelope.payload
 
-        def check(_: bytes) -> None:
-            now = self._sources.clock.now()
-            self._rules.check(authenticated[0], self._image.digest, lambda: self._manifest, now, self._revocation)
+        def check(_: bytes) -> datetime | None:
+            now, digest = self._sources.clock.now(), self._image.digest
+            return self._rules.check(authenticated[0], digest, lambda: self._manifest, now, self._revocation)
 
         self._evidence.judge(source, verify, check)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sealgate.clocks import earliest
 from sealgate.errors import InvalidReferenceError, UnavailableError, VerificationError
 from sealgate.findings import SeenSignature, Verified
 from sealgate.http.interface import MAX_RESPONSE_BYTES
@@ -35,6 +36,7 @@ from sealgate.registry.interface import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sealgate.formats.interface import Image, Sources
     from sealgate.references import Digest
@@ -90,15 +92,15 @@ def verify_platforms(
     seen = list(refusal.signatures)
     try:
         index = sources.registry.manifest(image.reference.repository, image.digest)
-        keys = (
-            _common_keys(read_platforms(index), image, sources, verify, seen) if index.media_type in _INDEXES else None
+        found = (
+            _verify_all(read_platforms(index), image, sources, verify, seen) if index.media_type in _INDEXES else None
         )
     except VerificationError as error:
         msg = f"{refusal.message}; every platform could be signed instead, but {error.message}"
         raise VerificationError(msg, reason=error.reason, signatures=seen) from error
-    if keys is None:
+    if found is None:
         raise refusal
-    return Verified(keys, tuple(seen))
+    return found
 
 
 def read_platforms(index: Manifest) -> tuple[Platform, ...]:
@@ -131,15 +133,16 @@ def read_platforms(index: Manifest) -> tuple[Platform, ...]:
     return tuple(found.values())
 
 
-def _common_keys(
+def _verify_all(
     platforms: Sequence[Platform],
     image: Image,
     sources: Sources,
     verify: Callable[[Image, Sources], Verified],
     seen: list[SeenSignature],
-) -> tuple[str, ...]:
+) -> Verified:
     """Return the keys that signed every platform; every signature is added to `seen`."""
     keys: dict[str, None] | None = None
+    valid_until: datetime | None = None
     for platform in platforms:
         sources.deadline.check("checking the signatures of every platform")
         try:
@@ -149,11 +152,12 @@ def _common_keys(
             raise VerificationError(f"{platform} is not: {error.message}", reason=error.reason) from error
         seen += _named(platform, verified.signatures)
         keys = dict.fromkeys(key for key in verified.fingerprints if keys is None or key in keys)
+        valid_until = earliest(valid_until, verified.valid_until)
     if not keys:
         raise _no_single_key(len(platforms), seen)
     for platform in platforms:
         _require_manifest(platform, image, sources)
-    return tuple(keys)
+    return Verified(tuple(keys), tuple(seen), valid_until)
 
 
 def _no_single_key(count: int, seen: Iterable[SeenSignature]) -> VerificationError | UnavailableError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
@@ -26,7 +25,7 @@ from sealgate.formats.simple_signing.identities import (
 from sealgate.formats.simple_signing.platforms import verify_platforms
 from sealgate.formats.simple_signing.stores import OpenShiftStore, Store, read_location
 from sealgate.formats.simple_signing.wire import parse_payload
-from sealgate.keys.openpgp.keyring import Keyring, load_keyring
+from sealgate.keys.openpgp.keyring import Keyring, SignedMessage, describe, load_keyring
 from sealgate.messages import quote
 from sealgate.reasons import Reason
 from sealgate.references import parse_repository
@@ -139,11 +138,18 @@ class SimpleSigningCheck:
         return evidence.seen
 
     def _judge(self, candidate: Candidate, image: Image, sources: Sources, evidence: Evidence) -> None:
-        evidence.judge(
-            candidate.source,
-            partial(self._verify_message, candidate, sources.clock.now()),
-            lambda signed: self._require_claims(signed, image),
-        )
+        messages: list[SignedMessage] = []
+
+        def verify() -> tuple[str, str, bytes]:
+            signed = self.keyring.verify(candidate.message(), sources.clock.now())
+            messages.append(signed)
+            return signed.signing_fingerprint, describe(signed), signed.payload
+
+        def claims(payload: bytes) -> datetime | None:
+            self._require_claims(payload, image)
+            return messages[0].valid_until
+
+        evidence.judge(candidate.source, verify, claims)
 
     def signed_text(self, candidate: Candidate, now: datetime) -> bytes:
         """Return what a candidate signs, once it is verified with an accepted key.
@@ -151,12 +157,7 @@ class SimpleSigningCheck:
         Raises:
             VerificationError: no accepted key made it.
         """
-        return self._verify_message(candidate, now)[2]
-
-    def _verify_message(self, candidate: Candidate, now: datetime) -> tuple[str, str, bytes]:
-        signed = self.keyring.verify(candidate.message(), now)
-        signer = signed.signing_fingerprint
-        return signer, f"made by OpenPGP key {signer} of {signed.primary_fingerprint}", signed.payload
+        return self.keyring.verify(candidate.message(), now).payload
 
     def _require_claims(self, signed: bytes, image: Image) -> None:
         payload = parse_payload(signed)

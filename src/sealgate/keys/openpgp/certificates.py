@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pysequoia
 
+from sealgate.clocks import earliest
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.packets import Packet, SignatureFields, Subpacket, Tag, read_numbers, read_self_signature
 from sealgate.keys.openpgp.self_signatures import CLOCK_SKEW, SigningKey, Statements, flags_let_sign, read_statements
@@ -111,6 +112,15 @@ class Certificate:
         return min(
             (end for end in (library, primary.expires(now), signer.expires(now)) if end is not None), default=None
         )
+
+    def holds_until(self, signer: SigningKey, now: datetime) -> datetime | None:
+        """Return until when `require_current` says the same of a key that is valid now; None if for ever.
+
+        Raises:
+            VerificationError: the library no longer accepts the certificate.
+        """
+        changes = (at for key in (self.keys[0], signer) for at in key.changes(now))
+        return earliest(self.expires(signer, now), *changes)
 
     def is_renewed(self, signer: SigningKey, since: datetime) -> bool:
         """Return whether the certificate has nothing to say about the key as of that time, but has now."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import pysequoia
 
+from sealgate.clocks import earliest
 from sealgate.errors import InvalidKeyError, VerificationError
 from sealgate.keys.openpgp.certificates import (
     Certificate,
@@ -67,11 +68,13 @@ class SignedMessage:
         payload: the exact bytes that were signed.
         signing_fingerprint: of the primary key or subkey that signed, 40 upper-case hex digits.
         primary_fingerprint: of its certificate, 40 upper-case hex digits.
+        valid_until: when the signature expires, or the key does or may; None if neither.
     """
 
     payload: bytes
     signing_fingerprint: str
     primary_fingerprint: str
+    valid_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,11 @@ class Keyring:
         ]
 
 
+def describe(signed: SignedMessage) -> str:
+    """Return how a message was signed, for a person."""
+    return f"made by OpenPGP key {signed.signing_fingerprint} of {signed.primary_fingerprint}"
+
+
 def load_keyring(data: str | bytes) -> Keyring:
     """Load the public certificates of a keyring.
 
@@ -246,7 +254,8 @@ def _verify(packets: SignedPackets, certificate: Certificate, signer: SigningKey
     except LibraryError as error:
         if not certificate.is_renewed(signer, signature.created):
             raise _invalid(f"the OpenPGP library refuses the signature: {quote(error)}") from error
-    return SignedMessage(packets.payload, signer.key.fingerprint, certificate.fingerprint)
+    ends = earliest(signature.expires, certificate.holds_until(signer, now))
+    return SignedMessage(packets.payload, signer.key.fingerprint, certificate.fingerprint, ends)
 
 
 def _ask_library(packets: SignedPackets, certificate: Certificate, signer: SigningKey) -> None:

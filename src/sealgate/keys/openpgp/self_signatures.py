@@ -25,7 +25,7 @@ from sealgate.keys.openpgp.signatures import genuine, is_accepted_hash
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sealgate.keys.openpgp.packets import SignatureFields
     from sealgate.keys.openpgp.signatures import KeyPacket
@@ -168,6 +168,12 @@ class SigningKey:
             readings = [reading for about in (self.own, *self.user_ids) for reading in about.readings(now)]
             if not all(one.sound for reading in readings for one in reading.current(at)):
                 raise self._not_endorsed([], now)
+
+    def changes(self, now: datetime) -> Iterator[datetime]:
+        """Yield the moments after now at which a self-signature begins to decide, or ends."""
+        for found in self.endorsements:
+            begins = found.fields.created - CLOCK_SKEW
+            yield from (at for at in (begins, found.ends) if at is not None and at > now)
 
     def require_signing(self, now: datetime) -> None:
         """Refuse a key that may not sign now.

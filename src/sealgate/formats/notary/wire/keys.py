@@ -123,6 +123,11 @@ class MetadataKey:
         if self.certificates:
             check_dates(self.certificates[0], now)
 
+    @property
+    def ends(self) -> datetime | None:
+        """When the certificate ends that `check_dates` goes by; None for a bare key."""
+        return self.certificates[0].not_valid_after_utc if self.certificates else None
+
 
 def key_id(kind: str, public: bytes) -> str:
     """Return the id that Notary gives a key: the hash of its canonical JSON."""

@@ -30,15 +30,17 @@ SECRETS = [
 ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
-def convert(folder: Path, *objects: Mapping[str, Any], options: tuple[Any, ...] = ()) -> tuple[Any, str]:
-    """Convert objects, check what came out, and return the specs by kind and name, and the notes."""
+def convert(
+    folder: Path, *objects: Mapping[str, Any], options: tuple[Any, ...] = (), files: tuple[Path, ...] = ()
+) -> tuple[Any, str]:
+    """Convert objects, check the result beside further files; return the specs by kind and name, and the notes."""
     ran = sealgate("policy", "convert", write(folder / "source.yaml", *objects), *options)
     assert ran.exit_code == 0, ran.stderr
     made = folder / "converted.yaml"
     made.write_text(ran.stdout)
     specs = {(one["kind"], one["metadata"]["name"]): one["spec"] for one in yaml.safe_load_all(ran.stdout) if one}
     if specs:
-        checked = sealgate("policy", "check", made, write(folder / "secrets.yaml", *SECRETS))
+        checked = sealgate("policy", "check", made, write(folder / "secrets.yaml", *SECRETS), *files)
         assert checked.exit_code == 0, checked.stderr + checked.stdout
     return specs, ran.stderr
 

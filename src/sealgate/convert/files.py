@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sealgate.convert.connaisseur.policies import convert_connaisseur, is_configuration
 from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
 from sealgate.convert.kyverno import policies as kyverno
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
-    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, or one containers policy.json"
+    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, Connaisseur's Helm values, or one containers policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
@@ -67,11 +68,16 @@ def convert_texts(
                 documents.extend(_items(document))
     if problems:
         raise PolicyError("this cannot be converted", problems=problems)
-    containers = [document for document in documents if _is_containers_policy(document.value)]
-    if containers and len(documents) == 1:
-        return convert_containers_policy(documents[0].value, read_file=read_file, registries=registries)
-    if containers:
-        raise PolicyError("a policy.json must be converted alone: convert the other files in a separate run")
+    alone = next((one for one in documents if _is_containers_policy(one.value) or is_configuration(one.value)), None)
+    if alone is not None and len(documents) > 1:
+        raise PolicyError(
+            f"{quote(alone.file)}, a policy.json or Connaisseur's values, must be converted alone: convert the other "
+            "files in a separate run"
+        )
+    if alone is not None and is_configuration(alone.value):
+        return convert_connaisseur(alone, trusted_root=trusted_root)
+    if alone is not None:
+        return convert_containers_policy(alone.value, read_file=read_file, registries=registries)
     group, objects = _objects_of_one_tool(documents)
     if group == GROUP:
         return convert_kritis(objects, server=server, namespace=namespace)

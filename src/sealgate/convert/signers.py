@@ -1,4 +1,4 @@
-"""Signers that other tools name for cosign signatures, as fields of cosign authenticators."""
+"""Signers that other tools name, as fields of authenticators: keys and identities of cosign, mostly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sealgate.api.v1alpha1.cosign import CosignSpec
+from sealgate.api.v1alpha1.authenticator import AuthenticatorSpec
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
@@ -154,16 +154,51 @@ def secret_root(name: str) -> dict[str, Any]:
     return {"secretRef": {"name": name, "key": ROOT_KEY}}
 
 
-def checked(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the spec of a cosign authenticator if `kubectl apply` would accept it.
+def identity_of(given: Mapping[str, Any], field: str, notes: list[str], expression: str = "RegExp") -> dict[str, str]:
+    """Return the identity with an issuer and a subject, each a text or a regular expression that may match anywhere.
+
+    Args:
+        given: an object with `issuer` and `subject`, or either followed by `expression`.
+        field: its name, for messages.
+        notes: takes a note for each that accepts more than one text.
+        expression: ends the names of the members with regular expressions.
+
+    Raises:
+        NoEquivalentError: it has other members, values or expressions.
+    """
+    names = [f"{name}{end}" for name in ("issuer", "subject") for end in ("", expression)]
+    only_members(given, frozenset(names), f"{field}.")
+    if not all(isinstance(value, str) for value in given.values()):
+        raise NoEquivalentError("the members of an identity must be text")
+    found: dict[str, str] = {}
+    for name in ("issuer", "subject"):
+        exact, searched = given.get(name), given.get(f"{name}{expression}")
+        if exact and searched:
+            raise NoEquivalentError(f"an identity has both {name} and {name}{expression}")
+        if exact:
+            found[name] = exact
+            continue
+        found[f"{name}RegExp"] = searching(searched) if searched else ANYTHING
+        if not searched:
+            notes.append(f"an identity without {name} accepts every {name}; name it")
+        elif found[f"{name}RegExp"] != searched:
+            notes.append(
+                f"{name}{expression} {quote(searched, 100)} is not anchored at both ends: it may match anywhere in the "
+                f"{name}, also here; write one that matches the whole"
+            )
+    return found
+
+
+def checked(spec: Mapping[str, Any], kind: str = "cosign") -> dict[str, Any]:
+    """Return the spec of an authenticator of a format if `kubectl apply` would accept it.
 
     Raises:
         NoEquivalentError: it would not: a text is too long, or has another form.
     """
     try:
-        CosignSpec.model_validate(spec)
+        AuthenticatorSpec.model_validate({kind: spec})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"][1:])
         raise NoEquivalentError(f"sealgate does not accept its {where}: {quote(first['msg'], 200)}") from error
-    return {"cosign": dict(spec)}
+    return {kind: dict(spec)}

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.attestations import PREDICATE_TYPES
 from sealgate.convert.signers import (
-    ANYTHING,
     ROOT_KEY,
     NoEquivalentError,
     checked,
+    identity_of,
     inline_key,
     kms_key,
     mapping,
     only_members,
     public_trusted_root,
-    searching,
     secret_key,
     secret_root,
 )
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 _MEMBERS = frozenset({"name", "key", "keyless", "source", "ctlog", "attestations", "signatureFormat"})
 _KEYLESS = frozenset({"url", "identities", "trustRootRef", "insecureIgnoreSCT"})
-_IDENTITY = ("issuer", "issuerRegExp", "subject", "subjectRegExp")
 
 
 def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -81,7 +79,11 @@ def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mappin
     identities = keyless.get("identities")
     if not isinstance(identities, list) or not identities:
         raise NoEquivalentError("keyless without identities accepts anyone; name the identities")
-    spec["keyless"] = {"identities": [_identity(mapping(one, "keyless.identities"), notes) for one in identities]}
+    spec["keyless"] = {
+        "identities": [
+            identity_of(mapping(one, "keyless.identities"), "keyless.identities", notes) for one in identities
+        ]
+    }
     if keyless.get("insecureIgnoreSCT"):
         notes.append("insecureIgnoreSCT has no equivalent: certificates need an SCT here")
     root = str(keyless.get("trustRootRef") or "")
@@ -94,29 +96,6 @@ def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mappin
             "keyless.trustRootRef and ctlog.trustRootRef"
         )
     return root
-
-
-def _identity(identity: Mapping[str, Any], notes: list[str]) -> dict[str, str]:
-    only_members(identity, frozenset(_IDENTITY), "keyless.identities.")
-    if not all(isinstance(value, str) for value in identity.values()):
-        raise NoEquivalentError("the members of an identity must be text")
-    found: dict[str, str] = {}
-    for name in ("issuer", "subject"):
-        exact, expression = identity.get(name), identity.get(f"{name}RegExp")
-        if exact and expression:
-            raise NoEquivalentError(f"an identity has both {name} and {name}RegExp")
-        if exact:
-            found[name] = exact
-            continue
-        found[f"{name}RegExp"] = searching(expression) if expression else ANYTHING
-        if not expression:
-            notes.append(f"an identity without {name} accepts every {name}; name it")
-        elif found[f"{name}RegExp"] != expression:
-            notes.append(
-                f"{name}RegExp {quote(expression, 100)} is not anchored at both ends: it may match anywhere in the "
-                f"{name}, also here; write one that matches the whole"
-            )
-    return found
 
 
 def _key(key: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:

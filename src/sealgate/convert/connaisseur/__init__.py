@@ -1,0 +1,1 @@
+"""Conversion of the configuration of Connaisseur."""

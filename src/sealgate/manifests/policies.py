@@ -14,7 +14,6 @@ from sealgate.formats.build import build_check
 from sealgate.formats.signers import unusable_keys as find_unusable_keys
 from sealgate.keys.resolvers import FileKeys
 from sealgate.manifests.loading import check_object, load_policy_files
-from sealgate.manifests.signing import ended_signing_keys, signing_problems
 from sealgate.messages import join_field
 from sealgate.policies.decisions import UnmatchedImages
 from sealgate.policies.limits import PatternCompiler
@@ -41,7 +40,7 @@ def load_standalone(paths: Sequence[Path | str]) -> PolicyFiles:
     Raises:
         PolicyError: there is at least one problem; the error carries all of them.
     """
-    return load_policy_files(paths, checks=[authenticator_problems, signing_problems])
+    return load_policy_files(paths, checks=[authenticator_problems, _signing_problems])
 
 
 def object_problems(value: Mapping[str, Any], patterns: PatternCompiler | None = None) -> tuple[Problem, ...]:
@@ -51,7 +50,7 @@ def object_problems(value: Mapping[str, Any], patterns: PatternCompiler | None =
         value: an `Authenticator`, `VerificationPolicy` or `SigningPolicy`, as an API server sends it.
         patterns: compiles its patterns; None for a compiler of its own.
     """
-    return check_object(value, patterns or PatternCompiler(), checks=[authenticator_problems, signing_problems])
+    return check_object(value, patterns or PatternCompiler(), checks=[authenticator_problems, _signing_problems])
 
 
 def standalone_policies(
@@ -95,7 +94,10 @@ def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
         for key in unusable:
             message = f"{key.name}: {key.message}; signatures by it do not count"
             yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", message)
-    yield from ended_signing_keys(files)
+    if files.signing_policies:
+        from sealgate.manifests.signing import ended_signing_keys
+
+        yield from ended_signing_keys(files)
 
 
 def _key_problems(authenticator: Authenticator, keys: FileKeys, files: PolicyFiles) -> Iterator[Problem]:
@@ -117,3 +119,11 @@ def _format_problems(authenticator: Authenticator, keys: FileKeys, files: Policy
         pass  # as in _key_problems
     except SealgateError as error:
         yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", error.message)
+
+
+def _signing_problems(files: PolicyFiles) -> Iterator[Problem]:
+    if files.signing_policies:
+        # Imported here: a webhook without signing policies does not need the memory of what signs.
+        from sealgate.manifests.signing import signing_problems
+
+        yield from signing_problems(files)

@@ -14,9 +14,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-import structlog
-
 from sealgate.messages import quote
+from sealgate.process.hidden_modules import hidden
+
+with hidden("rich"):
+    # structlog would import it for tracebacks in colour, which are not used here: 9 MiB with what it needs.
+    import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

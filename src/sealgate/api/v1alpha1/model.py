@@ -27,6 +27,8 @@ class Model(BaseModel):
     """What all models share: unknown fields refused, nothing coerced, nothing changed after."""
 
     model_config = ConfigDict(
+        # Most models are parts of others, and what validates them alone would take 3 MiB that is never used.
+        defer_build=True,
         alias_generator=to_camel,
         extra="forbid",
         frozen=True,
@@ -91,7 +93,7 @@ def numbered(field: str, items: Sequence[_Item]) -> Iterator[tuple[str, _Item]]:
 class Metadata(BaseModel):
     """The parts of `metadata` that sealgate reads; Kubernetes owns the rest, so unknown members are fine."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, alias_generator=to_camel, extra="ignore", frozen=True)
 
     name: ObjectName
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,8 @@ import trustme
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ConfigError, DeadlineError, ForbiddenAddressError, UnavailableError
+from sealgate.http.client import NotTLSError
+from sealgate.http.services import ServiceClient
 from sealgate.http.settings import HostSettings
 from sealgate.reasons import Reason
 from sealgate.references import Repository
@@ -118,6 +122,25 @@ def test_unlisted_host_is_never_asked_over_plain_http() -> None:
 def test_silent_tls_handshake_does_not_fall_back_to_plain_http() -> None:
     with silent_server() as host, client_for(insecure=frozenset({host})) as client, pytest.raises(DeadlineError):
         session_of(client, seconds=0.2).manifest(Repository(host, "team/app"), "v1")
+
+
+def test_host_that_ends_the_handshake_is_taken_as_one_without_tls() -> None:
+    # What some builds of OpenSSL make of plain HTTP, too: an end without an error.
+    close_notify = bytes.fromhex("15 0303 0002 0100")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(close_notify)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        client = ServiceClient(HostSettings(insecure=frozenset({host})), clock=SystemClock())
+        with client, pytest.raises(NotTLSError, match="breaks off the TLS handshake; if it is meant to be without TLS"):
+            client.services(Deadline.after(SystemClock(), 20)).request("GET", f"https://{host}/")
+        thread.join()
 
 
 @pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ä"])

@@ -62,6 +62,9 @@ _SERVICE_UNAVAILABLE = 503
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 )
+#: What Python raises if the other side closes the connection during the handshake; which one, and with which reason,
+#: depends on the versions of Python and OpenSSL.
+_CLOSED = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
 
 
 class RequestObserver(Protocol):
@@ -380,7 +383,7 @@ def _connect_error(origin: Origin, error: Exception, guard: Guard) -> Unavailabl
         return UnavailableError(f"the certificate of {host} does not verify: {why}; if it is private, configure its CA")
     if isinstance(error, ConnectionRefusedError):
         return _RefusedError(f"{host} refuses connections")
-    if isinstance(error, ssl.SSLError) and error.reason not in _NOT_TLS:
+    if isinstance(error, ssl.SSLError) and error.reason not in _NOT_TLS and not isinstance(error, _CLOSED):
         return UnavailableError(f"no TLS with {host}: {quote(error.reason or error, 80)}")
     if origin.scheme == "https" and isinstance(error, ssl.SSLError | ConnectionError):
         return NotTLSError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,15 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
+from sealgate.errors import UnavailableError
 from sealgate.formats.interface import MAX_SIGNATURES
+from sealgate.formats.notation.revocation import FAILURE_SECONDS, KEPT_SECONDS
 from sealgate.formats.notation.wire.envelope import COSE_TYPE, JWS_TYPE
+from sealgate.formats.service_answers import ServiceAnswers
 from sealgate.parsing import cbor
 from sealgate.policies.decisions import Verdict
 from sealgate.reasons import Reason
 from sealgate.verification.settings import VerifierSettings
 from tests.support.builders.objects import authenticator_model, policy_model
 from tests.support.clocks import FakeClock
-from tests.support.environments.notation import REPOSITORY, NotationEnvironment
+from tests.support.environments.notation import REPOSITORY, NotationEnvironment, notation_check
 from tests.support.environments.verifier import VerifierEnvironment, policy_set
 from tests.support.signers.notation import (
     NOW,
@@ -258,6 +262,59 @@ def test_attack_154_silent_ca_holds_no_worker_until_the_deadline(
     assert server.paths == ["/ocsp", "/root.crl"]
     server.faults.hang("/root.crl")
     environment.verify(revocation={**asked, "acceptUnknown": True})
+
+
+def test_attack_154_many_images_of_one_signer_cost_its_ca_one_request(
+    revocable: tuple[NotationEnvironment, RevocationSimulator],
+) -> None:
+    """Also where the CA fails: it is not asked, nor waited for, by every image that starts meanwhile."""
+    source, server = revocable
+    settings = VerifierSettings(verifications_per_minute=1e9)
+    with VerifierEnvironment(settings, FakeClock(), insecure=frozenset({server.host})) as environment:
+        spec = {"notation": source.spec(revocation={"hosts": [server.host]})}
+        policies = policy_set([authenticator_model("release", spec=spec)], [policy_model("production")])
+        images = [environment.image(f"v{number}") for number in range(8)]
+        for number in range(8):
+            digest = environment.registry.push_image(REPOSITORY, f"v{number}")
+            payload = payload_for(environment.registry.manifest(REPOSITORY, digest)[1], digest)
+            push_envelope(environment.registry, REPOSITORY, digest, source.envelope(payload=payload).jws())
+
+        def verdicts(*some: str) -> set[Verdict]:
+            return {found.verdict for found in environment.verify(*some, policies=policies)}
+
+        server.faults.status("/", 500)
+        assert verdicts(*images) == {Verdict.UNAVAILABLE}
+        assert server.paths == ["/ocsp", "/root.crl"]
+        server.faults.clear()
+        assert verdicts(*images) == {Verdict.UNAVAILABLE}
+        environment.clock.sleep(FAILURE_SECONDS)
+        assert verdicts(*images[:6]) == {Verdict.ADMIT}
+        server.revoked.add(source.chain[0].serial_number)
+        assert verdicts(images[6]) == {Verdict.ADMIT}
+        assert server.paths == ["/ocsp", "/root.crl", "/ocsp"]
+        environment.clock.sleep(KEPT_SECONDS)
+        assert verdicts(images[7]) == {Verdict.DENY}
+
+
+def test_attack_154_used_up_budget_makes_no_status_unknown(
+    revocable: tuple[NotationEnvironment, RevocationSimulator],
+) -> None:
+    """Signers use up the CA's budget, so that what a policy accepts of the unknown holds for a revoked one."""
+    environment, server = revocable
+    asked: dict[str, Any] = {"hosts": [server.host], "acceptUnknown": True}
+    answers = ServiceAnswers(FakeClock(), per_minute=0.001, burst=2).of("default")
+    check = notation_check(environment.spec(revocation=asked))
+    check.verify(environment.image, replace(environment.sources(), answers=answers))
+    key, chain = environment.authority.issue(more=server.names())
+    server.revoked.add(chain[0].serial_number)
+    other = environment.registry.push_image(REPOSITORY, "v2")
+    payload = payload_for(environment.registry.manifest(REPOSITORY, other)[1], other)
+    push_envelope(
+        environment.registry, REPOSITORY, other, environment.envelope(key=key, chain=chain, payload=payload).jws()
+    )
+    with pytest.raises(UnavailableError, match="budget"):
+        check.verify(replace(environment.image, digest=other), replace(environment.sources(), answers=answers))
+    assert server.paths == ["/ocsp"]
 
 
 def test_attack_154_flood_of_signatures(environment: NotationEnvironment) -> None:

@@ -17,6 +17,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sealgate.formats.service_answers import NamespaceAnswers, ServiceAnswers
 from sealgate.reasons import Reason
 from sealgate.service_secrets import NoServiceSecrets, ServiceSecrets
 from sealgate.trusted_state.stores import TrustedState, UnconfiguredTrustedState
@@ -61,6 +62,7 @@ class Sources:
         deadline: when the whole verification must be over.
         state: the highest versions seen, for formats whose evidence is versioned; they refuse to work without one.
         secrets: credentials for signature stores that an authenticator names.
+        answers: answers of further services, which verifications share; by default each verification has its own.
     """
 
     registry: Registry
@@ -69,6 +71,7 @@ class Sources:
     deadline: Deadline
     state: TrustedState = field(default_factory=UnconfiguredTrustedState)
     secrets: ServiceSecrets = field(default_factory=NoServiceSecrets)
+    answers: NamespaceAnswers = field(default_factory=lambda: ServiceAnswers().of(""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from sealgate.formats.service_answers import ServiceAnswers
 from sealgate.verification.byte_cache import ByteCache
 from sealgate.verification.caches import FindingCache, TagCache
 from sealgate.verification.shared_level import NoSharedLevel
@@ -51,6 +52,7 @@ class VerifierContext:
         workers: run their work, at the pace of each host's budget.
         wait_slots: callers that wait for them.
         state: highest versions seen of versioned evidence.
+        service_answers: answers of services that formats ask beside the signature stores, and the budgets of these.
         shared: what other replicas share with this one; only workers use it.
     """
 
@@ -67,6 +69,7 @@ class VerifierContext:
     workers: Workers
     wait_slots: WaitSlots
     state: TrustedState
+    service_answers: ServiceAnswers
     shared: SharedLevel
 
     @classmethod
@@ -98,6 +101,7 @@ class VerifierContext:
             workers,
             WaitSlots(settings, clock, workers, observer),
             state,
+            ServiceAnswers(clock, settings.verifications_per_minute, settings.burst),
             shared or NoSharedLevel(),
         )
 

@@ -267,6 +267,7 @@ class Verification:
                 deadline=deadline,
                 state=context.state,
                 secrets=self._request.policies.secrets,
+                answers=context.service_answers.of(self._request.namespace.name),
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one function where every exception becomes "not verified"

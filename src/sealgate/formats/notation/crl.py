@@ -44,6 +44,14 @@ class RevocationList:
 
     crl: x509.CertificateRevocationList
 
+    @property
+    def ends(self) -> datetime | None:
+        """When it ends, UTC; None if it does not say so, or that cannot be read."""
+        try:
+            return self.crl.next_update_utc
+        except UNREADABLE:
+            return None
+
     def is_for(self, issuer: x509.Certificate) -> bool:
         """Return whether the list is by that issuer: it has its name and its signature."""
         try:

@@ -11,6 +11,7 @@ from sealgate.kubernetes.lease import Lease, NotLeadingError, Timing
 from tests.operator.environment import LEASE, api_of, eventually, holder, log
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault
+from tests.support.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,14 +122,11 @@ def test_concurrent_candidates_get_one_lease(cluster: KubernetesSimulator) -> No
 
 
 def test_stopped_leader_releases_the_lease(cluster: KubernetesSimulator) -> None:
-    clock, stop = FakeClock(), threading.Event()
+    clock = FakeClock()
     one, two = replica(cluster, "one", clock), replica(cluster, "two", clock)
-    thread = threading.Thread(target=one.run, args=(stop,), daemon=True)
-    thread.start()
-    cluster.wait_for(lambda simulator: holder(simulator) == "one")
-    eventually(one.leads)
-    stop.set()
-    thread.join(60)
+    with in_thread(one.run):
+        cluster.wait_for(lambda simulator: holder(simulator) == "one")
+        eventually(one.leads)
     assert holder(cluster) == ""
     assert not one.leads()
     two.attempt()
@@ -154,7 +152,7 @@ def test_follower_releases_no_lease(cluster: KubernetesSimulator) -> None:
 
 
 def test_unreachable_api_server_is_retried(cluster: KubernetesSimulator) -> None:
-    clock, stop = FakeClock(), threading.Event()
+    clock = FakeClock()
     cluster.faults.append(Fault("GET", "leases", 503, times=1))
     one = Lease(
         api_of(cluster),
@@ -165,11 +163,8 @@ def test_unreachable_api_server_is_retried(cluster: KubernetesSimulator) -> None
         log(),
         Timing(duration=1, deadline=1, period=0.01),
     )
-    thread = threading.Thread(target=one.run, args=(stop,), daemon=True)
-    thread.start()
-    cluster.wait_for(lambda simulator: holder(simulator) == "one")
-    stop.set()
-    thread.join(60)
+    with in_thread(one.run):
+        cluster.wait_for(lambda simulator: holder(simulator) == "one")
 
 
 def test_existing_empty_lease_is_acquired(cluster: KubernetesSimulator) -> None:

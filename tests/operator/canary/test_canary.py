@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,7 @@ from sealgate_operator.canary.config import CanaryConfig
 from tests.operator.environment import api_of, eventually, log
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
+from tests.support.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,20 +102,15 @@ def test_its_pod_is_of_pod_security_level_restricted() -> None:
 def test_it_serves_metrics_and_probes_until_it_is_stopped(cluster: KubernetesSimulator) -> None:
     config = CanaryConfig.model_validate(SETTINGS)
     process = Canary(config, namespace="sealgate", identity="one", api=api_of(cluster), clock=FakeClock(), log=log())
-    stop = threading.Event()
-    thread = threading.Thread(target=process.run, args=(stop,), daemon=True)
-    thread.start()
     host, port = process.address
 
     def get(path: str) -> tuple[int, str]:
         answer = urllib3.request("GET", f"http://{host}:{port}{path}")
         return answer.status, answer.data.decode()
 
-    eventually(lambda: "sealgate_canary_denied 1.0" in get("/metrics")[1])
-    assert get("/readyz") == get("/healthz") == (200, "ok\n")
-    stop.set()
-    thread.join(60)
-    assert not thread.is_alive()
+    with in_thread(process.run):
+        eventually(lambda: "sealgate_canary_denied 1.0" in get("/metrics")[1])
+        assert get("/readyz") == get("/healthz") == (200, "ok\n")
 
 
 def test_invalid_settings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

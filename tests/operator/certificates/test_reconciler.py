@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from tests.operator.environment import (
 from tests.operator.objects import settings
 from tests.support.clocks import FakeClock
 from tests.support.simulators.kubernetes import Fault
+from tests.support.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -245,7 +245,7 @@ def test_reconciliation_that_does_not_converge_stops(cluster: KubernetesSimulato
 
 
 def test_failures_are_reported_and_retried(cluster: KubernetesSimulator, capsys: pytest.CaptureFixture[str]) -> None:
-    clock, stop = FakeClock(), threading.Event()
+    clock = FakeClock()
     cluster.faults.append(Fault("GET", "secrets", 500, times=2))
     config = OperatorConfig.model_validate(
         settings(certificates={"managed": True, "caLifetimeHours": 0.1, "leafLifetimeHours": 0.01})
@@ -253,12 +253,8 @@ def test_failures_are_reported_and_retried(cluster: KubernetesSimulator, capsys:
     metrics = Metrics(lambda: True)
     kept = reconciler_of(cluster, api_of(cluster), config, clock, Open(), metrics)
     assert timedelta(seconds=kept.pause) < timedelta(seconds=1)
-    thread = threading.Thread(target=kept.run, args=(stop,), daemon=True)
-    thread.start()
-    cluster.wait_for(lambda _: LEAF in data(cluster, TLS_SECRET))
-    stop.set()
-    thread.join(60)
-    assert not thread.is_alive()
+    with in_thread(kept.run):
+        cluster.wait_for(lambda _: LEAF in data(cluster, TLS_SECRET))
     assert metrics.registry.get_sample_value("sealgate_operator_reconcile_errors_total", {"kind": "certificates"}) == 2
     written = capsys.readouterr()
     assert "PRIVATE KEY" not in written.out + written.err

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from sealgate_operator.controller.resources import OPERATOR_RESOURCES
 from tests.operator.environment import SECRETS, api_of, eventually, log
 from tests.operator.objects import pem, secret
 from tests.support.simulators.kubernetes import Fault
+from tests.support.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,16 +86,9 @@ def ignore(kind: str, obj: dict[str, Any], *, gone: bool = False) -> None:
 @contextmanager
 def watching(cluster: KubernetesSimulator, on_event: EventHandler = ignore, **options: float) -> Iterator[Watcher]:
     """Run a watcher, and stop it at the end."""
-    stop = threading.Event()
     watcher = Watcher(api_of(cluster).configuration, OPERATOR_RESOURCES, "sealgate", on_event, log(), **options)
-    thread = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
+    with in_thread(watcher.run):
         yield watcher
-    finally:
-        stop.set()
-        thread.join(60.0)
-    assert not thread.is_alive()
 
 
 def watched(cluster: KubernetesSimulator) -> set[str]:

@@ -67,10 +67,11 @@ class Serving:
 
     def open(self) -> socket.socket:
         """Open a connection, over TLS if that is what is served."""
-        plain = self.connect()
         if self._ca is None:
-            return plain
-        return self.client_context().wrap_socket(plain, server_hostname="127.0.0.1")
+            return self.connect()
+        # Before the connection, whose time runs from its beginning.
+        context = self.client_context()
+        return context.wrap_socket(self.connect(), server_hostname="127.0.0.1")
 
     def client_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -209,6 +210,13 @@ def ask(connection: socket.socket, path: str = "/") -> int:
     """Send a request over a connection that is kept, and return the status."""
     connection.sendall(head(path))
     return response(connection)[0]
+
+
+def is_answered(served: Serving) -> bool:
+    """Return whether a request over a connection of its own gets a response; not if it was not sent in time."""
+    with contextlib.suppress(OSError, IndexError), served.open() as client:
+        return ask(client) == 200
+    return False
 
 
 def is_cut_off(connection: socket.socket) -> bool:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.process.serving.limits import ServingLimits
-from tests.process.serving.environment import Application, ask, eventually, head, is_cut_off, response, serving
+from tests.process.serving.environment import (
+    Application,
+    ask,
+    eventually,
+    head,
+    is_answered,
+    is_cut_off,
+    response,
+    serving,
+)
 
 if TYPE_CHECKING:
     from tests.process.serving.environment import Loops
@@ -50,8 +59,15 @@ def test_half_open_handshake_is_closed(loops: Loops, sent: bytes) -> None:
 
 
 def test_a_handshake_without_a_request_is_closed(loops: Loops) -> None:
-    with serving(Application(), limits(silence=SHORT), loops, tls=True) as served, served.open() as client:
-        assert is_cut_off(client)
+    with serving(Application(), limits(silence=SHORT), loops, tls=True) as served:
+
+        def is_closed() -> bool:
+            # On a busy machine the handshake may begin too late.
+            with contextlib.suppress(OSError), served.open() as client:
+                return is_cut_off(client)
+            return False
+
+        eventually(is_closed)
 
 
 def test_what_is_no_handshake_is_closed(loops: Loops) -> None:
@@ -79,8 +95,8 @@ def test_response_that_is_not_read_is_given_up(loops: Loops, tls: bool) -> None:
         with served.open() as client:
             client.sendall(head("/large"))
             eventually(lambda: served.connections == 0)
-        with served.open() as other:
-            assert ask(other) == 200
+        # On a busy machine the other client may be too slow itself.
+        eventually(lambda: is_answered(served))
 
 
 def test_application_learns_that_its_client_is_gone(loops: Loops) -> None:
@@ -98,14 +114,21 @@ def test_long_work_of_the_application_is_not_the_clients_fault(
 ) -> None:
     app = Application()
     short = ServingLimits(io=SHORT, silence=SHORT, keep_alive=SHORT, check=0.02)
-    with serving(app, short, loops) as served, served.connect() as client:
-        client.sendall(head("/wait"))
-        assert app.entered.wait(60)
+    with serving(app, short, loops) as served, contextlib.ExitStack() as stack:
+        clients: list[socket.socket] = []
+
+        def has_entered() -> bool:
+            # On a busy machine the request may be sent too late.
+            clients.append(stack.enter_context(served.connect()))
+            clients[-1].sendall(head("/wait"))
+            return app.entered.wait(10)
+
+        eventually(has_entered)
         with served.connect() as silent:
             # Closed after as much time as any client has.
             assert is_cut_off(silent)
         app.go.set()
-        assert response(client)[0] == 200
+        assert response(clients[-1])[0] == 200
 
 
 def test_bodies_are_read_only_as_they_are_asked_for(loops: Loops) -> None:

@@ -20,6 +20,7 @@ from tests.support.signers.cosign import Classic, push_classic
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.kubernetes import Fault, KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator, digest_of
+from tests.support.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,16 +104,8 @@ class ReportEnvironment:
     def running(self) -> Iterator[Reports]:
         """Run another process, and stop it at the end, which ends the cluster too."""
         process = self.new_process()
-        stop = threading.Event()
-        thread = threading.Thread(target=process.run, args=(stop,), daemon=True)
-        thread.start()
-        try:
+        with in_thread(process.run, before_join=self.cluster.close):
             yield process
-        finally:
-            stop.set()
-            self.cluster.close()
-            thread.join(60)
-        assert not thread.is_alive()
 
     def restart(self) -> None:
         """Go on with a new process, which knows nothing of the former one."""

@@ -230,8 +230,10 @@ def test_objects_that_cannot_be_read_are_in_the_log_and_in_a_metric(
     cluster.put(POLICIES, policy(pattern="{"))
     cluster.put(POLICIES, policy("good"))
     with running(policies.tasks(), cluster):
-        wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") == 1)
-        assert unreadable("Authenticator", "release") == 1
+        wait_for(
+            policies,
+            lambda _: unreadable("VerificationPolicy", "production") == unreadable("Authenticator", "release") == 1,
+        )
         assert unreadable("VerificationPolicy", "good") is None
         cluster.put(POLICIES, policy("production", "registry.example.org/**"))
         wait_for(policies, lambda _: unreadable("VerificationPolicy", "production") is None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ from tests.support.clocks import NOW, FakeClock
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 A, B = Key(AUTHENTICATOR, "a"), Key(AUTHENTICATOR, "b")
 
@@ -211,48 +212,48 @@ def test_newest_version_wins_in_any_order_of_events(order: list[int], data: st.D
 # Metrics and /healthz
 
 
-def served(
-    well: Callable[[], bool], leads: Callable[[], bool] = lambda: True, problem: Callable[[], str] = str
-) -> tuple[Metrics, str, Callable[[], None]]:
-    metrics = Metrics(leads)
+@contextmanager
+def served(well: Callable[[], bool], problem: Callable[[], str] = str) -> Iterator[tuple[Metrics, str]]:
+    """Serve metrics and probes; yield the metrics and the URL."""
+    metrics = Metrics(lambda: True)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     server = MetricsServer(listener, probes_app(metrics.registry, well, problem), configure_logs("json", io.StringIO()))
-    return metrics, f"http://{host}:{port}", server.close
+    try:
+        yield metrics, f"http://{host}:{port}"
+    finally:
+        server.close()
 
 
 def test_healthz_reports_whether_every_task_runs() -> None:
     well = True
-    _, url, close = served(lambda: well)
-    answer = urllib3.request("GET", f"{url}/healthz")
-    assert (answer.status, answer.data) == (200, b"ok\n")
-    well = False
-    assert urllib3.request("GET", f"{url}/healthz").status == 503
-    close()
+    with served(lambda: well) as (_, url):
+        answer = urllib3.request("GET", f"{url}/healthz")
+        assert (answer.status, answer.data) == (200, b"ok\n")
+        well = False
+        assert urllib3.request("GET", f"{url}/healthz").status == 503
 
 
 def test_readyz_reports_why_a_replica_is_not_ready() -> None:
     well, problem = True, "no rules yet"
-    _, url, close = served(lambda: well, problem=lambda: problem)
-    answer = urllib3.request("GET", f"{url}/readyz")
-    assert (answer.status, answer.data) == (503, b"no rules yet\n")
-    assert urllib3.request("GET", f"{url}/healthz").status == 200
-    problem = ""
-    assert urllib3.request("GET", f"{url}/readyz").status == 200
-    well = False
-    assert urllib3.request("GET", f"{url}/readyz").status == 503
-    close()
+    with served(lambda: well, lambda: problem) as (_, url):
+        answer = urllib3.request("GET", f"{url}/readyz")
+        assert (answer.status, answer.data) == (503, b"no rules yet\n")
+        assert urllib3.request("GET", f"{url}/healthz").status == 200
+        problem = ""
+        assert urllib3.request("GET", f"{url}/readyz").status == 200
+        well = False
+        assert urllib3.request("GET", f"{url}/readyz").status == 503
 
 
 def test_metrics_cover_keys_objects_certificates_and_leader() -> None:
-    metrics, url, close = served(lambda: True)
-    metrics.counted(["Accepted", "Refused", "Accepted"], {(AUTHENTICATOR, "True"): 2})
-    metrics.certificates(NOW, None)
-    metrics.event_dropped()
-    metrics.worked(AUTHENTICATOR)
-    metrics.watch_queue(lambda: 3)
-    text = urllib3.request("GET", f"{url}/metrics").data.decode()
-    close()
+    with served(lambda: True) as (metrics, url):
+        metrics.counted(["Accepted", "Refused", "Accepted"], {(AUTHENTICATOR, "True"): 2})
+        metrics.certificates(NOW, None)
+        metrics.event_dropped()
+        metrics.worked(AUTHENTICATOR)
+        metrics.watch_queue(lambda: 3)
+        text = urllib3.request("GET", f"{url}/metrics").data.decode()
     for line in (
         'sealgate_operator_resolved_keys{state="Accepted"} 2.0',
         'sealgate_operator_resolved_keys{state="Refused"} 1.0',

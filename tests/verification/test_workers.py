@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,11 +175,10 @@ def test_work_starts_when_its_slot_is_due(workers: Workers, clock: FakeClock) ->
 
 def test_thousand_tags_at_300_a_minute_take_the_time_that_the_budget_implies(clock: FakeClock) -> None:
     settings = VerifierSettings(verifications_per_minute=300, burst=1)
-    workers = Workers(settings, clock, NullObserver())
-    results = [run(workers, lambda: "done", namespace=f"n{number % 7}", charged=True) for number in range(1000)]
-    assert [result.result(PATIENCE) for result in results] == ["done"] * 1000
+    with closing(Workers(settings, clock, NullObserver())) as workers:
+        results = [run(workers, lambda: "done", namespace=f"n{number % 7}", charged=True) for number in range(1000)]
+        assert [result.result(PATIENCE) for result in results] == ["done"] * 1000
     assert clock.monotonic() == pytest.approx(999 * 60 / 300, abs=0.1)
-    workers.close()
 
 
 def test_work_that_cannot_wait_for_the_budget_is_refused_at_once(workers: Workers, counts: Counts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import wsgiref.simple_server
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from tests.webhook.servers import PATIENCE_SECONDS
 from tests.webhook.ways import BY_A_SERVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from socketserver import TCPServer
 
     from flask import Flask
@@ -39,15 +40,25 @@ class Silent(wsgiref.simple_server.WSGIRequestHandler):
         """Do nothing."""
 
 
+@contextmanager
+def serving(server: TCPServer) -> Iterator[None]:
+    """Serve in a thread until the block ends."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
 @BY_A_SERVER
 @pytest.mark.parametrize("serve", [under_werkzeug, under_wsgiref])
 def test_reviews_are_answered(environment: WebhookEnvironment, serve: Callable[[Flask], TCPServer]) -> None:
     signed, unsigned = environment.sign("team/app", "v1"), environment.push("team/bad", "v1")
     server = serve(environment.app)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-    with urllib3.PoolManager(timeout=PATIENCE_SECONDS, retries=False) as pool:
+    with server, serving(server), urllib3.PoolManager(timeout=PATIENCE_SECONDS, retries=False) as pool:
 
         def post(path: str, body: bytes) -> urllib3.BaseHTTPResponse:
             return pool.request("POST", url + path, body=body, headers={"Content-Type": "application/json"})
@@ -62,6 +73,3 @@ def test_reviews_are_answered(environment: WebhookEnvironment, serve: Callable[[
         assert post("/validate", b"{").status == 400
         assert pool.request("GET", f"{url}/validate").status == 405
         assert pool.request("GET", f"{url}/readyz").status == 200
-    server.shutdown()
-    thread.join()
-    server.server_close()

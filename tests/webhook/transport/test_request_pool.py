@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Held:
     """A pool whose requests go on until they are let go."""
 
-    def __init__(self, threads: int, waiting: int = 100, size: int = 1000) -> None:
-        self.pool = RequestPool(threads, waiting, size)
+    def __init__(self, threads: int, waiting: int) -> None:
+        self.pool = RequestPool(threads, waiting, size=1000)
         self.begun: list[str] = []
         self._go = threading.Event()
 
@@ -41,12 +42,21 @@ class Held:
         return tenant
 
 
+@contextmanager
+def holding(threads: int, waiting: int = 100) -> Iterator[Held]:
+    """Open a pool, and let its requests go at the end."""
+    held = Held(threads, waiting)
+    try:
+        yield held
+    finally:
+        held.let_go()
+        held.pool.close()
+
+
 @pytest.fixture
 def held() -> Iterator[Held]:
-    held = Held(8)
-    yield held
-    held.let_go()
-    held.pool.close()
+    with holding(8) as held:
+        yield held
 
 
 def test_work_is_done_and_its_result_returned(held: Held) -> None:
@@ -83,66 +93,60 @@ def test_many_tenants_that_flood_leave_a_thread_for_one_more(held: Held) -> None
 
 
 def test_tenants_take_turns() -> None:
-    held = Held(1)
-    first = held.submit("flood")
-    rest = [held.submit(tenant) for tenant in ("flood", "flood", "flood", "shop")]
-    held.let_go()
-    for request in (first, *rest):
-        request.result.result(PATIENCE_SECONDS)
-    assert held.begun.index("shop") <= 2
-    held.pool.close()
+    with holding(1) as held:
+        first = held.submit("flood")
+        rest = [held.submit(tenant) for tenant in ("flood", "flood", "flood", "shop")]
+        held.let_go()
+        for request in (first, *rest):
+            request.result.result(PATIENCE_SECONDS)
+        assert held.begun.index("shop") <= 2
 
 
 def test_queue_is_bounded_and_a_tenant_gets_half_of_it() -> None:
-    held = Held(1, waiting=10)
-    held.submit("flood")
-    for _ in range(5):
+    with holding(1, waiting=10) as held:
         held.submit("flood")
-    with pytest.raises(BusyError):
-        held.submit("flood")
-    held.submit("shop")
-    held.let_go()
-    held.pool.close()
+        for _ in range(5):
+            held.submit("flood")
+        with pytest.raises(BusyError):
+            held.submit("flood")
+        held.submit("shop")
 
 
 def test_memory_of_requests_is_bounded_and_a_tenant_gets_half_of_it() -> None:
-    held = Held(8, size=1000)
-    held.submit("flood", 500)
-    with pytest.raises(BusyError):
-        held.submit("flood", 100)
-    small = held.submit("shop", 250)
-    with pytest.raises(BusyError):
-        held.submit("shop", 250)
-    held.let_go()
-    small.result.result(PATIENCE_SECONDS)
-    eventually(lambda: _fits(held, 500))
-    held.pool.close()
+    with holding(8) as held:
+        held.submit("flood", 500)
+        with pytest.raises(BusyError):
+            held.submit("flood", 100)
+        small = held.submit("shop", 250)
+        with pytest.raises(BusyError):
+            held.submit("shop", 250)
+        held.let_go()
+        small.result.result(PATIENCE_SECONDS)
+        eventually(lambda: _fits(held, 500))
 
 
 def test_withdrawn_request_is_never_worked_on() -> None:
-    held = Held(1)
-    running, waiting = held.submit("shop"), held.submit("shop")
-    held.has_begun("shop")
-    assert not held.pool.withdraw(running)
-    assert held.pool.withdraw(waiting)
-    assert not held.pool.withdraw(waiting)
-    last = held.submit("shop")
-    held.let_go()
-    last.result.result(PATIENCE_SECONDS)
-    held.has_begun("shop", "shop")
-    held.pool.close()
+    with holding(1) as held:
+        running, waiting = held.submit("shop"), held.submit("shop")
+        held.has_begun("shop")
+        assert not held.pool.withdraw(running)
+        assert held.pool.withdraw(waiting)
+        assert not held.pool.withdraw(waiting)
+        last = held.submit("shop")
+        held.let_go()
+        last.result.result(PATIENCE_SECONDS)
+        held.has_begun("shop", "shop")
 
 
 def test_cancelled_result_costs_no_thread() -> None:
-    held = Held(1)
-    held.submit("shop")
-    waiting = held.submit("shop")
-    assert waiting.result.cancel()
-    last = held.submit("shop")
-    held.let_go()
-    last.result.result(PATIENCE_SECONDS)
-    held.has_begun("shop", "shop")
-    held.pool.close()
+    with holding(1) as held:
+        held.submit("shop")
+        waiting = held.submit("shop")
+        assert waiting.result.cancel()
+        last = held.submit("shop")
+        held.let_go()
+        last.result.result(PATIENCE_SECONDS)
+        held.has_begun("shop", "shop")
 
 
 def _fits(held: Held, size: int) -> bool:

@@ -95,7 +95,7 @@ def test_any_one_authority_is_enough(tmp_path: Path) -> None:
             },
         ),
         (
-            {"keyless": {**KEYLESS, "trustRootRef": "own"}, "ctlog": {"trustRootRef": "own"}},
+            {"keyless": {**KEYLESS, "trustRootRef": "own"}, "ctlog": {"url": "https://r", "trustRootRef": "own"}},
             {"keyless": KEYLESS, "trustedRoot": {"secretRef": {"name": "own", "key": "trusted_root.json"}}},
         ),
     ],
@@ -144,7 +144,8 @@ def test_identities_match_what_they_matched(
         ({"keyless": {"identities": []}}, "accepts anyone"),
         ({"keyless": {"identities": [{"issuer": ISSUER, "subjectRegExp": "a)|(?:b"}]}}, "not a regular expression"),
         ({"keyless": KEYLESS, "ctlog": {}}, "while their certificate is valid"),
-        ({"keyless": KEYLESS, "ctlog": {"trustRootRef": "own"}}, "different trust roots"),
+        ({"keyless": KEYLESS, "ctlog": {"url": "https://r", "trustRootRef": "own"}}, "different trust roots"),
+        ({"keyless": {**KEYLESS, "trustRootRef": "own"}, "ctlog": {"trustRootRef": "own"}}, "ignores a ctlog without"),
         ({"keyless": {**KEYLESS, "ca-cert": {"data": "x"}}}, "ca-cert has no equivalent"),
         ({**KEY, "rfc3161timestamp": {"trustRootRef": "own"}}, "rfc3161timestamp has no equivalent"),
         ({**KEY, "requiresMore": True}, "requiresMore has no equivalent"),

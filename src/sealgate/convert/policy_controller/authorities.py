@@ -1,7 +1,8 @@
 """Conversion of the authorities of ClusterImagePolicies to cosign authenticators that accept no more.
 
 With attestations policy-controller asks for these alone, not for a signature. A keyless signature without a log counts
-there only while its certificate is valid, which has no equivalent.
+there only while its certificate is valid, which has no equivalent. A `ctlog` without `url` is lost between its two
+versions of the API (`TLog` in `pkg/apis/policy/v1alpha1/clusterimagepolicy_conversion.go`), so no log is asked for.
 """
 
 from __future__ import annotations
@@ -47,30 +48,41 @@ def authority_spec(authority: Mapping[str, Any], public_root: str | None) -> tup
     if (key is None) == (keyless is None):
         raise NoEquivalentError("it needs exactly one of key, keyless and static")
     spec: dict[str, Any] = {}
-    root = _log_root(authority)
+    root, has_url = _log_root(authority)
     if key is not None:
         spec["keys"] = [_key(mapping(key, "key"), notes)]
         if root is not None:
             spec["requireTransparencyLog"] = True
+        if root is not None and not has_url:
+            notes.append(
+                "policy-controller ignores a ctlog without url, and admits signatures by the key without a log entry; "
+                "here they need one: remove ctlog if that is not meant"
+            )
     else:
         root = _keyless(spec, mapping(keyless, "keyless"), authority, notes)
     if root is not None:
         spec["trustedRoot"] = _root(root, public_root, notes)
+    if key is not None and authority.get("signatureFormat") == "bundle":
+        notes.append(
+            "policy-controller 0.13 refuses all images for a key with signatureFormat: bundle; here signatures by the "
+            "key count: leave the authority out if that is not meant"
+        )
     _source(spec, authority.get("source"), notes)
     _attestations(spec, authority.get("attestations"))
     return checked(spec), notes
 
 
-def _log_root(authority: Mapping[str, Any]) -> str | None:
-    """Return the name of the trust root of the log that must have the signatures; None if no log is asked for.
+def _log_root(authority: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Return the name of the trust root of the log that must have the signatures, and whether the log has a URL.
 
-    The empty name is that of sigstore's public services.
+    The empty name is that of sigstore's public services; None means that no log is asked for.
     """
     if authority.get("ctlog") is None:
-        return None
+        return None, False
     log = mapping(authority["ctlog"], "ctlog")
     only_members(log, frozenset({"url", "trustRootRef"}), "ctlog.")
-    return str(log["trustRootRef"]) if log.get("trustRootRef") else "" if log.get("url") else None
+    url = bool(log.get("url"))
+    return str(log["trustRootRef"]) if log.get("trustRootRef") else "" if url else None, url
 
 
 def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mapping[str, Any], notes: list[str]) -> str:
@@ -87,7 +99,12 @@ def _keyless(spec: dict[str, Any], keyless: Mapping[str, Any], authority: Mappin
     if keyless.get("insecureIgnoreSCT"):
         notes.append("insecureIgnoreSCT has no equivalent: certificates need an SCT here")
     root = str(keyless.get("trustRootRef") or "")
-    log = "" if authority.get("ctlog") is None and not root else _log_root(authority)
+    log, has_url = ("", True) if authority.get("ctlog") is None and not root else _log_root(authority)
+    if log and not has_url:
+        raise NoEquivalentError(
+            "policy-controller ignores a ctlog without url, so its signatures count only while their certificate is "
+            "valid; write ctlog.url if the log is meant"
+        )
     if log is None:
         raise NoEquivalentError("without a transparency log its signatures count only while their certificate is valid")
     if log != root:

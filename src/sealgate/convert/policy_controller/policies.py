@@ -36,6 +36,10 @@ MAX_SELECTORS, MAX_AUTHENTICATORS, MAX_NAME = 256, 16, 253
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _SPEC = frozenset({"images", "authorities", "mode", "policy", "match"})
+_STORAGES = (
+    "signatures and attestations count wherever cosign stores them; policy-controller reads either bundles or the "
+    "others, as signatureFormat says"
+)
 #: Ends the name of the Exempt policy beside one that warns.
 _ADMITTED = ".admitted"
 
@@ -80,6 +84,8 @@ class _Converter:
             "policy-controller verifies in namespaces with the label policy.sigstore.dev/include only; these policies "
             "hold in every namespace that sealgate's webhook serves: write a namespaceSelector to keep to the label",
         )
+        if self._authenticators:
+            self._note("", _STORAGES)
         denied = {"excludeImages": self._denied} if self._denied else {}
         policies = [_object("VerificationPolicy", name, {**spec, **denied}) for name, spec in self._policies.items()]
         authenticators = [_object("Authenticator", name, spec) for name, spec in self._authenticators.items()]

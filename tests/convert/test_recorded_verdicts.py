@@ -1,0 +1,129 @@
+"""Images that a peer's own program denied are not admitted by its policies as they are converted.
+
+`tests/data/peers` has the images, realistic policies of each peer, and what its program said about them; `record.py`
+there records it. Where both differ, a note of the converter says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.cli.objects import write
+from tests.cli.running import sealgate
+from tests.support.builders.peers import DATA, PEERS, REGISTRY, TRUSTED_ROOT, serve_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from tests.support.simulators.registry import RegistrySimulator
+
+CASES = [(name, policy) for name, peer in PEERS.items() for policy in peer.files]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What sealgate says otherwise than a peer.
+
+    Attributes:
+        note: a part of the converter's note that says so.
+        denied: images that only sealgate denies.
+        admitted: images that only sealgate admits. The signer is the one that the policy names, but the peer does not
+            read its signature from where it is.
+    """
+
+    note: str
+    denied: frozenset[str] = frozenset()
+    admitted: frozenset[str] = frozenset()
+
+
+SAME = Difference("")
+STORAGES = "count wherever cosign stores them"
+DIFFERENCES = {
+    ("policy-controller", "key"): Difference(STORAGES, admitted=frozenset({"key/bundle"})),
+    ("policy-controller", "any-authority"): Difference(STORAGES, admitted=frozenset({"key/bundle"})),
+    ("policy-controller", "attestation"): Difference(STORAGES, admitted=frozenset({"attested/bundle"})),
+    ("policy-controller", "keyless-attestation"): Difference(
+        STORAGES, admitted=frozenset({"attestation/rekor1", "attestation/rekor2"})
+    ),
+    ("policy-controller", "bundle"): Difference(
+        "refuses all images for a key with signatureFormat: bundle",
+        admitted=frozenset({"key/annotated", "key/both", "key/bundle", "key/classic", "key/index", "key/renamed"}),
+    ),
+    ("policy-controller", "attestation-cue"): Difference(
+        "policy in CUE or Rego has no equivalent", denied=frozenset({"attested/signed", "attested/slsa"})
+    ),
+    ("policy-controller", "log-without-url"): Difference(
+        "ignores a ctlog without url",
+        denied=frozenset({"key/annotated", "key/both", "key/classic", "key/index", "key/renamed"}),
+    ),
+}
+ROOT = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "sigstore-root"},
+    "stringData": {"trusted_root.json": TRUSTED_ROOT.read_text()},
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[RegistrySimulator]:
+    with serve_images() as simulator:
+        yield simulator
+
+
+@pytest.mark.parametrize(("name", "policy"), CASES)
+def test_converted_policies_admit_what_the_peer_admitted(
+    registry: RegistrySimulator, tmp_path: Path, name: str, policy: str
+) -> None:
+    peer = PEERS[name]
+    recorded: dict[str, str] = peer.verdicts()["policies"][policy]
+    source = tmp_path / peer.files[policy].name
+    source.write_text(peer.policy(peer.files[policy], registry.host))
+    converted = sealgate("policy", "convert", source)
+    assert converted.exit_code == 0, converted.stderr
+    images = {peer.image(repository, registry.host): repository for repository in recorded}
+    by_peer = {repository for repository, denial in recorded.items() if not denial}
+    by_us = {images[image] for image in admitted(converted, images, registry.host, tmp_path)}
+    difference = DIFFERENCES.get((name, policy), SAME)
+    assert by_us - by_peer == difference.admitted
+    assert by_peer - by_us == difference.denied
+    assert difference.note in converted.stderr
+
+
+def admitted(converted: Result, images: Iterable[str], host: str, folder: Path) -> set[str]:
+    """Return the images that converted policies admit, as the converter says that they are to be used."""
+    unmatched = re.search(r"unmatchedImages: (admit|deny)", converted.stderr)
+    if not any(yaml.safe_load_all(converted.stdout)):
+        assert unmatched is not None
+        assert unmatched[1] == "deny"
+        return set()
+    (folder / "policies.yaml").write_text(converted.stdout)
+    ran = sealgate(
+        *("verify", *images, "--policies", folder / "policies.yaml", "--policies", write(folder / "root.yaml", ROOT)),
+        *("--unmatched", unmatched[1] if unmatched else "admit", "--insecure-registry", host, "--output", "json"),
+        *("--registry-mirror", f"{REGISTRY}={host}"),
+    )
+    answers: list[dict[str, Any]] = json.loads(ran.stdout)
+    return {one["image"] for one in answers if one["verdict"] in {"admit", "warn"}}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_recordings_are_about_all_policies(name: str) -> None:
+    recording = PEERS[name].verdicts()
+    assert set(recording["policies"]) == set(PEERS[name].files)
+    assert {not denial for recorded in recording["policies"].values() for denial in recorded.values()} == {True, False}
+    assert re.fullmatch(rf"{name} [0-9]+\.[0-9]+\.[0-9]+", recording["tool"])
+
+
+def test_every_recording_is_compared() -> None:
+    assert {path.parent.name for path in DATA.glob("*/verdicts.json")} == set(PEERS)
+    assert set(DIFFERENCES) <= set(CASES)

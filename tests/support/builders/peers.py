@@ -1,0 +1,126 @@
+"""Images, policies and recorded verdicts of other admission tools, in `tests/data/peers`.
+
+Policies are written as their users write them, with words in capitals for what differs from run to run: `REGISTRY` for
+the address of the registry with the images, `RELEASE_KEY` for a public key in PEM, and so on; see `filled`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sealgate.references import Digest
+from tests.support.builders.cosign_layouts import entries, load_layout
+from tests.support.simulators.openshift import OpenShiftSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DATA = Path(__file__).parents[2] / "data" / "peers"
+_SIGSTORE = DATA.parent / "sigstore"
+_LAYOUTS = (DATA / "images", _SIGSTORE / "recorded")
+VERDICTS = "verdicts.json"
+TRUSTED_ROOT = _SIGSTORE / "trusted_root.json"
+#: The registry in the signatures that name one; tools that know mirrors ask the real one in its place.
+REGISTRY = "registry.example.org"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How a peer is asked about images.
+
+    Attributes:
+        name: of its folder in `DATA`.
+        by_tag: whether images are named by tag; by digest otherwise.
+        mirrored: whether its images are in `REGISTRY`, whose mirror it asks; otherwise in the registry that serves.
+    """
+
+    name: str
+    by_tag: bool = False
+    mirrored: bool = False
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files with its policies, by their names."""
+        found = sorted((DATA / self.name).iterdir())
+        return {path.stem: path for path in found if path.is_file() and path.name != VERDICTS}
+
+    def host(self, registry: str) -> str:
+        """Return what it calls a registry."""
+        return REGISTRY if self.mirrored else registry
+
+    def image(self, repository: str, registry: str) -> str:
+        """Return the reference of an image."""
+        suffix = ":1" if self.by_tag else f"@{image_digests()[repository]}"
+        return f"{self.host(registry)}/{repository}{suffix}"
+
+    def policy(self, path: Path, registry: str) -> str:
+        """Return the policy of a file, for a registry."""
+        return filled(path.read_text(), self.host(registry))
+
+    def verdicts(self) -> Mapping[str, Any]:
+        """Return its recording: `tool`, and `policies` with what each said about each image.
+
+        An image has an empty text where it was admitted, else the message of its denial.
+        """
+        recording: Mapping[str, Any] = json.loads((DATA / self.name / VERDICTS).read_text())
+        return recording
+
+
+PEERS = {peer.name: peer for peer in (Peer("containers", by_tag=True, mirrored=True), Peer("policy-controller"))}
+
+
+def serve_images() -> OpenShiftSimulator:
+    """Return a registry, without the referrers API, that has all images with all their signatures."""
+    registry = OpenShiftSimulator(referrers_api=False)
+    for layout in _LAYOUTS:
+        load_layout(layout, registry)
+    digests = image_digests()
+    for repository, messages in json.loads((DATA / "simple-signing.json").read_text()).items():
+        for message in messages:
+            registry.sign(Digest(digests[repository]), base64.b64decode(message))
+    return registry
+
+
+@cache
+def image_digests() -> dict[str, str]:
+    """Return the digest of every image, by its repository; each has the tag `1`."""
+    return {
+        name.removesuffix(":1"): entry["digest"]
+        for layout in _LAYOUTS
+        for name, entry in entries(layout).items()
+        if name.endswith(":1")
+    }
+
+
+def filled(text: str, registry: str) -> str:
+    """Return a policy with addresses, keys and issuers instead of the words for them.
+
+    Keys become quoted texts of YAML and JSON; those whose word ends in BASE64 are encoded.
+    """
+    for word, value in _words(registry):
+        text = text.replace(word, value)
+    return text
+
+
+def _words(registry: str) -> Iterable[tuple[str, str]]:
+    issuers = json.loads((_SIGSTORE / "issuers.json").read_text())
+    keys = {
+        "RELEASE_KEY": DATA / "keys" / "release.pub",
+        "STRANGER_KEY": DATA / "keys" / "stranger.pub",
+        "LOGGED_KEY": _SIGSTORE / "release.pub",
+        "RELEASE_GPG": DATA / "keys" / "release.asc",
+        "STRANGER_GPG": DATA / "keys" / "stranger.asc",
+        "RELEASE_CA": DATA / "keys" / "release.crt",
+        "STRANGER_CA": DATA / "keys" / "stranger.crt",
+    }
+    for word, path in keys.items():
+        yield f"{word}_BASE64", base64.b64encode(path.read_bytes()).decode()
+        yield word, json.dumps(path.read_text())
+    yield "USER_ISSUER", issuers["user"]
+    yield "CI_ISSUER", issuers["ci"]
+    yield "REGISTRY", registry

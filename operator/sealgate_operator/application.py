@@ -25,7 +25,9 @@ from sealgate_operator.controller.resources import OPERATOR_RESOURCES
 from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import WorkQueue
 from sealgate_operator.events import COMPONENT, Events
+from sealgate_operator.keys.config_maps import ConfigMaps
 from sealgate_operator.keys.secrets import CredentialSecrets, SecretKeys
+from sealgate_operator.keys.trusted_roots import TrustedRoots
 from sealgate_operator.metrics import Metrics
 from sealgate_operator.replica import POLL_SECONDS, Replica, Tasks
 from sealgate_operator.webhooks.enforcement import Enforcement
@@ -114,6 +116,14 @@ class Operator:
             self._reports = ReportReader(
                 api, namespace, config.reports_lease, self._conditions_changed, clock, self.metrics, log
             )
+        self._config_maps = ConfigMaps(
+            api,
+            namespace,
+            config.trusted_roots.config_maps,
+            on_change=self._roots_changed,
+            metrics=self.metrics,
+            log=log,
+        )
         self._observer = Observer(api, namespace, config.webhooks, (self._guard, self._enforcement))
         self._reconciler = Reconciler(
             api=api,
@@ -122,6 +132,7 @@ class Operator:
             queue=self._queue,
             secrets=SecretKeys(store.secret, own),
             sources=(kms,),
+            roots=TrustedRoots(self._config_maps),
             node_critical=NodeCritical(
                 api,
                 config.excluded_namespaces,
@@ -205,6 +216,8 @@ class Operator:
             reading["counts"] = self._replicas.run
         if self._reports is not None:
             reading["reports"] = self._reports.run
+        if self._config_maps.names:
+            reading["config maps"] = self._config_maps.run
         return Tasks(
             # A follower observes too, so that it becomes ready when the leader has applied the rules.
             observing={"observer": self._observer.run},
@@ -235,6 +248,9 @@ class Operator:
 
     def _conditions_changed(self) -> None:
         self._reconciler.enqueue_policies()
+
+    def _roots_changed(self) -> None:
+        self._reconciler.enqueue_authenticators()
 
     def _work(self, _: threading.Event) -> None:
         self._reconciler.work()

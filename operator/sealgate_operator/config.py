@@ -126,6 +126,16 @@ class ReplicaConfig(ProcessConfig):
     kms: KMSConfig = KMSConfig()
 
 
+class TrustedRootsConfig(Settings):
+    """Where trusted roots of sigstore may come from, besides Authenticators and Secrets.
+
+    Attributes:
+        config_maps: names of the ConfigMaps of the operator's namespace that may be read.
+    """
+
+    config_maps: list[Name] = Field(default_factory=list, max_length=16)
+
+
 class OperatorConfig(ReplicaConfig):
     """The whole file.
 
@@ -134,6 +144,7 @@ class OperatorConfig(ReplicaConfig):
         self_test_secret: Secret for the self-test's client certificate; empty where the webhook requires none.
         shared_cache_secret: Secret for the key of the shared cache; empty where there is none.
         reports_lease: Lease of the process that writes reports; empty where there is none.
+        trusted_roots: where trusted roots of sigstore may come from.
         exception_max_hours: how long a VerificationException may last.
         excluded_namespaces: names of the namespaces whose pods are not sent to the webhook.
         failure_policy: what the API server does while the webhook does not respond.
@@ -148,6 +159,7 @@ class OperatorConfig(ReplicaConfig):
     reports_lease: Name | Literal[""] = ""
     certificates: CertificateSettings = CertificateSettings()
     key_refresh_seconds: float = Field(default=300, ge=1)
+    trusted_roots: TrustedRootsConfig = TrustedRootsConfig()
     exception_max_hours: float = Field(default=MAX_HOURS, gt=0, le=24 * 366)
     excluded_namespaces: list[Name] = Field(default_factory=list)
     failure_policy: Literal["Fail", "Ignore"] = "Fail"

@@ -128,6 +128,8 @@ def test_attack_09_a_resolver_that_returns_no_keys_admits_nothing() -> None:
         def secret(self, reference: Any) -> bytes:
             raise AssertionError(reference)
 
+        trusted_root = secret
+
     with pytest.raises(InvalidKeyError, match="without a key no signature can count"):
         build_check(authenticator_model("release", KEY), NoKeys())
 

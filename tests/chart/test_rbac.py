@@ -102,6 +102,13 @@ def test_the_operator_reads_the_secrets_of_its_own_namespace_and_writes_two() ->
     )
 
 
+def test_the_operator_reads_the_config_maps_with_trusted_roots_that_are_listed() -> None:
+    values = {"trustedRoots": {"configMaps": ["sigstore", "staging"]}}
+    granted = rights(find(render(values), "Role", "sealgate-operator"))
+    added = granted - rights(find(render(), "Role", "sealgate-operator"))
+    assert added == _all("/configmaps", "get", "sigstore", "staging")
+
+
 def test_the_operator_reads_the_lease_of_the_reports_where_they_are_written() -> None:
     lease = ("coordination.k8s.io/leases", "sealgate-reports", "get")
     granted = rights(find(render({"reports": {"enabled": True}}), "Role", "sealgate-operator"))

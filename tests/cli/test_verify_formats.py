@@ -114,18 +114,23 @@ def test_expected_identity_needs_a_simple_signing_authenticator(tmp_path: Path) 
     assert "needs a simple signing authenticator, and the policies have none" in result.stderr
 
 
-def test_keyless_signature_is_verified_with_the_root_in_a_secret(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "member", "field"), [("Secret", "stringData", "secretRef"), ("ConfigMap", "data", "configMapRef")]
+)
+def test_keyless_signature_is_verified_with_the_root_in_an_object(
+    tmp_path: Path, kind: str, member: str, field: str
+) -> None:
     with RegistrySimulator() as registry:
         digest = registry.push_image(PATH, "1")
         push_bundle(registry, PATH, bundle(digest, V2))
         data = {"trusted_root.json": ROOT}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sigstore"}, "stringData": data}
-        reference = {"secretRef": {"name": "sigstore", "key": "trusted_root.json"}}
+        holder = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "sigstore"}, member: data}
+        reference = {field: {"name": "sigstore", "key": "trusted_root.json"}}
         for subject, code in ((SUBJECT, 0), ("joe@example.com", 1)):
             identity = {"issuer": ISSUER, "subject": subject}
             policies = write(
                 tmp_path / "policies.yaml",
-                secret,
+                holder,
                 authenticator("release", spec=keyless(identity, trustedRoot=reference)),
                 policy("release", f"{registry.host}/**"),
             )

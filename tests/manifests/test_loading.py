@@ -109,6 +109,43 @@ def test_the_data_of_a_secret_is_decoded_and_string_data_wins() -> None:
     assert load(GOOD, {**secret, "metadata": {"name": "x"}}).secrets["x"] == {"a": b"\0\xff", "b": b"plain", "c": b"a"}
 
 
+ROOT = {"configMapRef": {"name": "sigstore", "key": "root.json"}}
+KEYLESS = authenticator("ci", spec={"cosign": {"keyless": {"identities": [{"issuer": "i", "subject": "s"}]}}})
+
+
+def config_map(namespace: str = "sealgate-system", name: str = "sigstore", **members: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **members}
+
+
+def keyless() -> dict[str, Any]:
+    return {**KEYLESS, "spec": {"cosign": {**KEYLESS["spec"]["cosign"], "trustedRoot": ROOT}}}
+
+
+def test_config_maps_that_an_authenticator_names_are_read() -> None:
+    data = {"data": {"root.json": "{}"}, "binaryData": {"other": "/w=="}}
+    others = [config_map(name="app", namespace=namespace, data={"x": 1}) for namespace in ("a", "b")]
+    files = load({**config_map(), **data}, *others, keyless(), policy("p", authenticators=["ci"]))
+    assert files.config_maps == {"sigstore": {"root.json": b"{}", "other": b"\xff"}}
+    assert [note.partition(": ")[2] for note in files.notes] == ["skipped: ConfigMap app, v1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("objects", "field", "message"),
+    [
+        ([], "spec.cosign.trustedRoot.configMapRef.name", "no ConfigMap named sigstore among the files"),
+        ([config_map(data={"x": ""})], "spec.cosign.trustedRoot.configMapRef.key", "has no key root.json"),
+        ([config_map(data={"root.json": 1})], 'data."root.json"', "must be text"),
+        ([config_map(binaryData={"root.json": "?"})], 'binaryData."root.json"', "must be base64"),
+        ([config_map(data={"root.json": ""}), config_map("b")], "metadata.name", "duplicate ConfigMap sigstore"),
+    ],
+)
+def test_problems_of_config_maps_are_reported(objects: list[dict[str, Any]], field: str, message: str) -> None:
+    found = one_problem(*objects, keyless(), policy("p", authenticators=["ci"]))
+    assert field in found
+    assert message in found
+
+
 def test_the_labels_of_namespaces_are_read() -> None:
     team = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": {"env": "production"}}}
     bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bare"}}
@@ -125,9 +162,9 @@ def test_foreign_objects_are_skipped_and_noted() -> None:
     )
 
     assert files.notes == (
-        "f.yaml:29: skipped: ConfigMap x\\ny, v1",
         "f.yaml:37: skipped: Deployment, apps/v1",
         "f.yaml:41: skipped: Secret s, v2",
+        "f.yaml:29: skipped: ConfigMap x\\ny, v1",
     )
 
 

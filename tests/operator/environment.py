@@ -42,7 +42,18 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 PATIENT = Timing(duration=90, deadline=60, period=0.1)
 #: What an operator calls its threads, besides its workers.
 TASKS = frozenset(
-    {"lease", "enforcement", "guard", "exceptions", "resync", "watch", "certificates", "counts", "reports"}
+    {
+        "lease",
+        "enforcement",
+        "guard",
+        "exceptions",
+        "resync",
+        "watch",
+        "certificates",
+        "counts",
+        "reports",
+        "config maps",
+    }
 )
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sealgate_operator.events import Events
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
+    from sealgate_operator.keys.trusted_roots import TrustedRoots
     from sealgate_operator.metrics import Metrics
     from sealgate_operator.status.conditions import ConditionUpdate
     from sealgate_operator.webhooks.node_critical import NodeCritical
@@ -54,6 +55,7 @@ class Reconciler:
         queue: keys of the objects to reconcile.
         secrets: source of keys in Secrets.
         sources: sources of other keys.
+        roots: source of trusted roots in ConfigMaps.
         node_critical: finds DaemonSets that the cluster needs before sealgate.
         activity: returns what a policy's status should say about its images and denials, from its name and what it
             says now.
@@ -76,6 +78,7 @@ class Reconciler:
         queue: WorkQueue,
         secrets: SecretKeys,
         sources: Sequence[KeySource],
+        roots: TrustedRoots,
         node_critical: NodeCritical,
         activity: Callable[[str, PolicyActivity | None], PolicyActivity | None],
         enforced: Callable[[], ConditionUpdate | None],
@@ -93,6 +96,7 @@ class Reconciler:
         self._queue = queue
         self._secrets = secrets
         self._sources = tuple(sources)
+        self._roots = roots
         self._node_critical = node_critical
         self._activity = activity
         self._enforced = enforced
@@ -134,6 +138,11 @@ class Reconciler:
         """Queue every policy: a condition of all of them has changed."""
         for obj in self._store.all(POLICY):
             self._queue.add(Key(POLICY, obj["metadata"]["name"]))
+
+    def enqueue_authenticators(self) -> None:
+        """Queue every authenticator: something that some of them name has changed."""
+        for obj in self._store.all(AUTHENTICATOR):
+            self._queue.add(Key(AUTHENTICATOR, obj["metadata"]["name"]))
 
     def resync_periodically(self, stop: threading.Event, seconds: float, on_missed: Callable[[], None]) -> None:
         """Resync periodically until `stop` is set.
@@ -191,7 +200,7 @@ class Reconciler:
             self._queue.add(key, jittered(delay, 0.9, 1.0))
 
     def _reconcile_authenticator(self, name: str, obj: Object | None) -> float:
-        assessment = None if obj is None else assess(obj, self._secrets, self._sources, self._clock.now())
+        assessment = None if obj is None else self._assess(obj)
         with self._lock:
             before = self._assessments.get(name)
             if assessment is None:
@@ -206,6 +215,9 @@ class Reconciler:
         if read_status(AuthenticatorStatus, obj) != assessment.status:
             self._write(AUTHENTICATOR, obj, assessment.status)
         return min(assessment.refresh_seconds or self._refresh_seconds, self._refresh_seconds)
+
+    def _assess(self, obj: Object) -> Assessment:
+        return assess(obj, self._secrets, self._sources, self._clock.now(), self._roots)
 
     def _reconcile_policy(self, obj: Object | None) -> float:
         if obj is None:

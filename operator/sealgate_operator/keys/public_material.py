@@ -75,7 +75,7 @@ def read_public(raw: bytes) -> PublicMaterial:
             "this Secret, make a new key"
         )
     if raw.lstrip()[:1] == b"{":
-        return _bounded(_trusted_root(raw))
+        return read_trusted_root(raw)
     labels = {label.decode() for label in _LABEL.findall(raw)}
     if "PGP PUBLIC KEY BLOCK" in labels or (raw and raw[0] & _PACKET_MARK):
         return _bounded(_openpgp(raw))
@@ -87,10 +87,15 @@ def read_public(raw: bytes) -> PublicMaterial:
     )
 
 
-def _trusted_root(raw: bytes) -> PublicMaterial:
+def read_trusted_root(raw: bytes) -> PublicMaterial:
+    """Return the trusted root of sigstore that bytes must be.
+
+    Raises:
+        InvalidKeyError: they are anything else, or too much.
+    """
     try:
         # Written anew from what was read.
-        return PublicMaterial(parse_trusted_root(raw).document)
+        return _bounded(PublicMaterial(parse_trusted_root(raw).document))
     except InvalidKeyError as error:
         # What is wrong would name members of the Secret.
         message = (

@@ -61,18 +61,18 @@ class SecretKeys:
         source, name, key = secret_source(reference), quote(reference.name, 64), quote(reference.key, 64)
         if reference.name in self._forbidden:
             message = f"Secret {name} is sealgate's own; put the key into another one"
-            return _refused(source, "SecretNotAllowed", message)
+            return refused(source, "SecretNotAllowed", message)
         data = self._read(reference.name)
         if data is None:
             message = f"there is no Secret {name} in sealgate's namespace; create it there, or name another"
-            return _refused(source, "SecretNotFound", message)
+            return refused(source, "SecretNotFound", message)
         if reference.key not in data:
             message = f"Secret {name} has no key {key}; add it, or name another"
-            return _refused(source, "SecretKeyNotFound", message)
+            return refused(source, "SecretKeyNotFound", message)
         try:
             found = parse(data[reference.key])
         except InvalidKeyError as error:
-            return _refused(source, "InvalidKey", f"key {key} of Secret {name}: {error.message}")
+            return refused(source, "InvalidKey", f"key {key} of Secret {name}: {error.message}")
         return KeyStatus(
             source=source,
             state="Accepted",
@@ -107,5 +107,12 @@ class CredentialSecrets:
         return data
 
 
-def _refused(source: str, reason: str, message: str) -> KeyStatus:
+def refused(source: str, reason: str, message: str) -> KeyStatus:
+    """Return a key that is not used.
+
+    Args:
+        source: as in `status.keys[].source`.
+        reason: why, as one word.
+        message: why, for a person; the end of a long one is left out.
+    """
     return KeyStatus(source=source, state="Refused", reason=reason, message=message[:4096])

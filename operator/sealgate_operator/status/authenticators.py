@@ -38,16 +38,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keyless import TrustedRootSource
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate.api.v1alpha1.model import SecretKeySelector
+    from sealgate.api.v1alpha1.model import ConfigMapKeySelector, SecretKeySelector
     from sealgate.formats.interface import Check
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
+    from sealgate_operator.keys.trusted_roots import TrustedRoots
 
 #: The most entries of `status.keys`.
 _MAX_KEYS = 256
 #: Reasons of refused keys that end without a change of the object: a Secret is created, a service responds again.
-_AWAITED = TRANSIENT_REASONS | {"SecretNotFound", "SecretKeyNotFound"}
+_AWAITED = TRANSIENT_REASONS | {"SecretNotFound", "SecretKeyNotFound", "ConfigMapNotFound", "ConfigMapKeyNotFound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ class Assessment:
         return any(condition.type == STALLED for condition in self.status.conditions)
 
 
-def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySource], now: datetime) -> Assessment:
+def assess(
+    obj: Mapping[str, Any],
+    secrets: SecretKeys,
+    others: Sequence[KeySource],
+    now: datetime,
+    roots: TrustedRoots | None = None,
+) -> Assessment:
     """Resolve an Authenticator's keys and return the status that it should have.
 
     Args:
@@ -82,6 +90,7 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
         secrets: the source of keys in Secrets.
         others: further sources.
         now: the time.
+        roots: the source of trusted roots in ConfigMaps; None where there is none.
     """
     before = read_status(AuthenticatorStatus, obj)
     try:
@@ -90,7 +99,7 @@ def assess(obj: Mapping[str, Any], secrets: SecretKeys, others: Sequence[KeySour
     except (ValidationError, ObjectTooLargeError) as error:
         update = ConditionUpdate(READY, False, "InvalidSpec", explain_invalid(error), stalled=True)
         return Assessment(_status(obj, before, update, now), ready=False, message=update.message)
-    collector = _Collector((secrets, *others), secrets, before.keys, now)
+    collector = _Collector((secrets, *others), secrets, roots, before.keys, now)
     collector.collect(authenticator)
     keys = tuple(_dated(key, before.keys, generation_of(obj), now) for key in collector.found())
     resolved = StatusKeys(AuthenticatorStatus(keys=keys), now)
@@ -115,13 +124,19 @@ class _Collector:
     """A `KeyResolver` that asks the key sources and records their results."""
 
     def __init__(
-        self, sources: Sequence[KeySource], secrets: SecretKeys, known: Sequence[KeyStatus], now: datetime
+        self,
+        sources: Sequence[KeySource],
+        secrets: SecretKeys,
+        roots: TrustedRoots | None,
+        known: Sequence[KeyStatus],
+        now: datetime,
     ) -> None:
         self._sources = sources
         self._secrets = secrets
+        self._roots = roots
         self._known = known
         self._now = now
-        self._found: dict[KeyEntry | SecretKeySelector, tuple[KeyStatus, ...]] = {}
+        self._found: dict[KeyEntry | SecretKeySelector | ConfigMapKeySelector, tuple[KeyStatus, ...]] = {}
         self.refused_inline = 0
         self.refresh_seconds: float | None = None
 
@@ -152,7 +167,19 @@ class _Collector:
 
     def secret(self, reference: SecretKeySelector) -> bytes:
         """Return what is public in one key of a Secret."""
-        found = self._secrets.observe_whole(reference)
+        return self._keep(reference, self._secrets.observe_whole(reference))
+
+    def trusted_root(self, source: TrustedRootSource) -> bytes:
+        """Return the trusted root in one key of a Secret or ConfigMap."""
+        reference = source.config_map_ref
+        if reference is None:
+            assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
+            return self.secret(source.secret_ref)
+        if self._roots is None:
+            raise UnavailableError("no source for trusted roots", reason=Reason.AUTHENTICATOR_NOT_READY)
+        return self._keep(reference, self._roots.observe(reference, self._known))
+
+    def _keep(self, reference: SecretKeySelector | ConfigMapKeySelector, found: KeyStatus) -> bytes:
         self._found[reference] = (found,)
         if found.state == "Refused":
             raise UnavailableError(found.message, reason=Reason.AUTHENTICATOR_NOT_READY)

@@ -5,9 +5,9 @@ names of values) CEL rules follow, whose messages say what to write instead. The
 format needs nothing here:
 
 - of the fields of `AuthenticatorSpec`, exactly one is set: the format;
-- an object whose optional fields include two or more key sources (`pem`, `pgp`, `inline`, `secretRef`, `source`,
-  `kms`, `keyId`, `ca`, `authenticator`) has exactly one of them; the same holds for stores of signatures (`openshift`,
-  `lookaside`);
+- an object whose optional fields include two or more key sources (`pem`, `pgp`, `inline`, `secretRef`, `configMapRef`,
+  `source`, `kms`, `keyId`, `ca`, `authenticator`) has exactly one of them; the same holds for stores of signatures
+  (`openshift`, `lookaside`);
 - a string called `pem`, `pgp` or `inline` holds public key material, never a private key;
 - rules for one model only are in `_RULES`, or with the model itself, as `json_schema_extra` with
   `x-kubernetes-validations`.
@@ -311,7 +311,10 @@ _WITHOUT_PEM = frozenset({"KeyStatus", "TrustedRootSource"})
 #: Characters that one rule may search in an object: the API server allows a cost of ten million for each rule.
 _SEARCHABLE = 8 << 20
 _ALTERNATIVES = (
-    ("source of the key", ("pem", "pgp", "inline", "secretRef", "source", "kms", "keyId", "ca", "authenticator")),
+    (
+        "source of the key",
+        ("pem", "pgp", "inline", "secretRef", "configMapRef", "source", "kms", "keyId", "ca", "authenticator"),
+    ),
     ("store of signatures", ("openshift", "lookaside")),
 )
 #: The models of which exactly one field is set, and what their fields are called in messages.

@@ -17,6 +17,7 @@ from sealgate.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.api.v1alpha1.keyless import TrustedRootSource
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.kms import KMSSource
     from sealgate.api.v1alpha1.model import SecretKeySelector
@@ -41,6 +42,14 @@ class KeyResolver(Protocol):
         """Return one key of a Secret as it is: an OpenPGP keyring, a certificate.
 
         Raises:
+            UnavailableError: it is not there (yet); reason *AuthenticatorNotReady*.
+        """
+
+    def trusted_root(self, source: TrustedRootSource) -> bytes:
+        """Return a trusted root of sigstore that is neither in the spec nor shipped, as JSON.
+
+        Raises:
+            KeyRefusedError: what the source names must not be used.
             UnavailableError: it is not there (yet); reason *AuthenticatorNotReady*.
         """
 
@@ -74,6 +83,10 @@ class UsableKeys:
         """Return one key of a Secret; see `KeyResolver.secret`."""
         return self._resolver.secret(reference)
 
+    def trusted_root(self, source: TrustedRootSource) -> bytes:
+        """Return a trusted root; see `KeyResolver.trusted_root`."""
+        return self._resolver.trusted_root(source)
+
 
 class KMSKeyReader(Protocol):
     """Keys that were read from key management services a while ago, and may still be used."""
@@ -83,16 +96,23 @@ class KMSKeyReader(Protocol):
 
 
 class FileKeys:
-    """Resolver for policy files: inline keys, Secrets among the files, and keys that a reader has from a KMS.
+    """Resolver for policy files: inline keys, Secrets and ConfigMaps among the files, keys that a reader has of a KMS.
 
     Args:
         secrets: the decoded data of each Secret by its name.
         kms: keys out of KMSs; without it, entries that name one are not ready.
+        config_maps: the data of each ConfigMap by its name; None for none.
     """
 
-    def __init__(self, secrets: Mapping[str, Mapping[str, bytes]], kms: KMSKeyReader | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Mapping[str, Mapping[str, bytes]],
+        kms: KMSKeyReader | None = None,
+        config_maps: Mapping[str, Mapping[str, bytes]] | None = None,
+    ) -> None:
         self._secrets = secrets
         self._kms = kms
+        self._config_maps = config_maps or {}
 
     def public_keys(self, entry: KeyEntry) -> tuple[PublicKey, ...]:
         """Return the entry's keys; see `KeyResolver.public_keys`."""
@@ -117,12 +137,22 @@ class FileKeys:
 
     def secret(self, reference: SecretKeySelector) -> bytes:
         """Return one key of a Secret among the policy files; see `KeyResolver.secret`."""
-        name, key = quote(reference.name), quote(reference.key)
-        data = self._secrets.get(reference.name)
-        if data is None:
-            msg = f"Secret {name} is not among the policy files; add it"
-            raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
-        if reference.key not in data:
-            msg = f"Secret {name} has no key {key}; add it, or name another"
-            raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
-        return data[reference.key]
+        return _member(self._secrets, "Secret", reference.name, reference.key)
+
+    def trusted_root(self, source: TrustedRootSource) -> bytes:
+        """Return one key of a Secret or ConfigMap among the policy files; see `KeyResolver.trusted_root`."""
+        if source.config_map_ref is not None:
+            return _member(self._config_maps, "ConfigMap", source.config_map_ref.name, source.config_map_ref.key)
+        assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
+        return self.secret(source.secret_ref)
+
+
+def _member(objects: Mapping[str, Mapping[str, bytes]], kind: str, name: str, key: str) -> bytes:
+    data = objects.get(name)
+    if data is None:
+        msg = f"{kind} {quote(name)} is not among the policy files; add it"
+        raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
+    if key not in data:
+        msg = f"{kind} {quote(name)} has no key {quote(key)}; add it, or name another"
+        raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
+    return data[key]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.api.v1alpha1.status import secret_source
+from sealgate.api.v1alpha1.status import config_map_source, secret_source
 from sealgate.errors import KeyRefusedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
@@ -18,6 +18,7 @@ from sealgate.reasons import TRANSIENT_REASONS, Reason
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealgate.api.v1alpha1.keyless import TrustedRootSource
     from sealgate.api.v1alpha1.keys import KeyEntry
     from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate.api.v1alpha1.status import AuthenticatorStatus, KeyStatus
@@ -61,6 +62,13 @@ class StatusKeys:
             UnavailableError: it has not, or refused it.
         """
         return (self._accepted(secret_source(reference))[0].pem or "").encode()
+
+    def trusted_root(self, source: TrustedRootSource) -> bytes:
+        """Return the trusted root that the operator read; see `secret`."""
+        if source.config_map_ref is not None:
+            return (self._accepted(config_map_source(source.config_map_ref))[0].pem or "").encode()
+        assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
+        return self.secret(source.secret_ref)
 
     def _accepted(self, source: str, versions: tuple[str, ...] = ()) -> list[KeyStatus]:
         """Return the keys that were read from a source; of some versions only, if some are named."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.dependencies import secret_references
+from sealgate.api.v1alpha1.dependencies import config_map_references, secret_references
 from sealgate.errors import InvalidPatternError
 from sealgate.manifests.validation import did_you_mean
 from sealgate.messages import join_field, quote
@@ -18,8 +18,9 @@ from sealgate.policies.limits import ObjectTooLargeError, PatternCompiler
 from sealgate.policies.signing import require_named_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from sealgate.api.v1alpha1.dependencies import Reference
     from sealgate.errors import Problem
     from sealgate.parsing.documents import Document
 
@@ -71,12 +72,17 @@ def check_secrets(document: Document, secrets: Mapping[str, Collection[str]]) ->
         document: an authenticator or signing policy, of any format.
         secrets: name of each Secret -> its keys.
     """
-    for found in secret_references(document.value):
-        name, key = found.name, found.key
-        yield from _check_secret(document, found.field, name, secrets)
-        if isinstance(name, str) and name in secrets and isinstance(key, str) and key not in secrets[name]:
-            message = f"the Secret {quote(name, 64)} has no key {quote(key, 64)}"
-            yield document.problem(f"{found.field}.key", message, did_you_mean(key, secrets[name], "it has"))
+    yield from _check_references(document, "Secret", secret_references(document.value), secrets)
+
+
+def check_config_maps(document: Document, config_maps: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield the problems of the ConfigMaps that an object names: missing ConfigMaps and missing keys.
+
+    Args:
+        document: an authenticator or signing policy, of any format.
+        config_maps: name of each ConfigMap -> its keys.
+    """
+    yield from _check_references(document, "ConfigMap", config_map_references(document.value), config_maps)
 
 
 def _compile_signed(patterns: PatternCompiler, text: str) -> None:
@@ -89,12 +95,18 @@ def _check_authenticator(policy: Document, path: str, name: str, authenticators:
         yield policy.problem(path, f"there is no Authenticator named {quote(name, 64)}", suggestion)
 
 
-def _check_secret(document: Document, path: str, name: object, secrets: Collection[str]) -> Iterator[Problem]:
-    if isinstance(name, str) and name not in secrets:
-        suggestion = did_you_mean(name, secrets, "there are") or "add it to the files"
-        yield document.problem(
-            f"{path}.name", f"there is no Secret named {quote(name, 64)} among the files", suggestion
-        )
+def _check_references(
+    document: Document, kind: str, references: Iterable[Reference], objects: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    for found in references:
+        name, key = found.name, found.key
+        if isinstance(name, str) and name not in objects:
+            suggestion = did_you_mean(name, objects, "there are") or "add it to the files"
+            message = f"there is no {kind} named {quote(name, 64)} among the files"
+            yield document.problem(f"{found.field}.name", message, suggestion)
+        elif isinstance(name, str) and isinstance(key, str) and key not in objects[name]:
+            message = f"the {kind} {quote(name, 64)} has no key {quote(key, 64)}"
+            yield document.problem(f"{found.field}.key", message, did_you_mean(key, objects[name], "it has"))
 
 
 def _check_pattern(

@@ -1,10 +1,10 @@
 """Loader of policy files: returns objects, or every problem in them.
 
 Policy files have the objects that `kubectl apply` takes: `Authenticator`, `VerificationPolicy` and `SigningPolicy`, the
-`Secret`s that they name, and `Namespace`s for their labels. A `VerificationException` is checked too, but in force in a
-cluster only, where sealgate writes who made it. All problems are reported at once, each with file, line, field and a
-suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers add
-checks that need other layers, such as whether a key parses:
+`Secret`s and `ConfigMap`s that they name, and `Namespace`s for their labels. A `VerificationException` is checked too,
+but in force in a cluster only, where sealgate writes who made it. All problems are reported at once, each with file,
+line, field and a suggestion. References between objects are checked too (`sealgate.manifests.cross_checks`). Callers
+add checks that need other layers, such as whether a key parses:
 
     def key_problems(files):
         for authenticator in files.authenticators:
@@ -23,16 +23,24 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sealgate.api.v1alpha1.authenticator import Authenticator
+from sealgate.api.v1alpha1.dependencies import config_maps_named_in
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.signing_policy import SigningPolicy
 from sealgate.api.v1alpha1.verification_exception import VerificationException
 from sealgate.api.v1alpha1.verification_policy import VerificationPolicy
 from sealgate.errors import PolicyError, Problem
-from sealgate.manifests.cross_checks import check_patterns, check_policy, check_secrets, check_signing_policy
+from sealgate.manifests.cross_checks import (
+    check_config_maps,
+    check_patterns,
+    check_policy,
+    check_secrets,
+    check_signing_policy,
+)
 from sealgate.manifests.files import read_policy_files
 from sealgate.manifests.validation import did_you_mean, validate
 from sealgate.messages import join_field, key_part, quote
@@ -62,6 +70,7 @@ class PolicyFiles:
         policies: the verification policies, sorted by name.
         signing_policies: sorted by name.
         secrets: name -> decoded data of each `Secret` object; namespaces are ignored.
+        config_maps: name -> data of each `ConfigMap` that an authenticator names; namespaces are ignored.
         namespaces: name -> labels of each `Namespace` object.
         notes: notes about objects that were skipped, one line each.
         files: paths of the files that were read.
@@ -71,6 +80,7 @@ class PolicyFiles:
     policies: tuple[VerificationPolicy, ...]
     signing_policies: tuple[SigningPolicy, ...]
     secrets: Mapping[str, Mapping[str, bytes]]
+    config_maps: Mapping[str, Mapping[str, bytes]]
     namespaces: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
     files: tuple[str, ...]
@@ -175,6 +185,8 @@ class _Collector:
         self._policies: dict[str, VerificationPolicy] = {}
         self._signing_policies: dict[str, SigningPolicy] = {}
         self._secrets: dict[str, Mapping[str, bytes]] = {}
+        self._config_maps: dict[str, Mapping[str, bytes]] = {}
+        self._config_map_documents: list[Document] = []
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._notes: list[str] = []
         self._origins: dict[tuple[str, str], Document] = {}
@@ -185,6 +197,7 @@ class _Collector:
 
     def result(self, files: tuple[str, ...]) -> PolicyFiles:
         """Return the valid objects."""
+        self._add_config_maps()
         if self.ours and not self._of_kind("VerificationPolicy"):
             self._notes.append("there is no VerificationPolicy, so no image has to be verified")
         return PolicyFiles(
@@ -192,6 +205,7 @@ class _Collector:
             policies=tuple(self._policies[name] for name in sorted(self._policies)),
             signing_policies=tuple(self._signing_policies[name] for name in sorted(self._signing_policies)),
             secrets=MappingProxyType(self._secrets),
+            config_maps=MappingProxyType(self._config_maps),
             namespaces=MappingProxyType(self._namespaces),
             notes=tuple(self._notes),
             files=files,
@@ -201,7 +215,8 @@ class _Collector:
     def cross_check(self) -> Iterator[Problem]:
         """Yield the problems between objects, including objects that are not valid."""
         authenticators = self._of_kind("Authenticator")
-        secrets = {name: _secret_keys(document) for name, document in self._of_kind("Secret").items()}
+        secrets = {name: _data_keys(document) for name, document in self._of_kind("Secret").items()}
+        config_maps = {name: _data_keys(document) for name, document in self._of_kind("ConfigMap").items()}
         for policy in self._of_kind("VerificationPolicy").values():
             yield from check_policy(policy, authenticators)
         signing = self._of_kind("SigningPolicy").values()
@@ -211,6 +226,7 @@ class _Collector:
             yield from check_patterns(document)
         for document in (*authenticators.values(), *signing):
             yield from check_secrets(document, secrets)
+            yield from check_config_maps(document, config_maps)
 
     def _of_kind(self, kind: str) -> dict[str, Document]:
         return {name: document for (found, name), document in self._origins.items() if found == kind}
@@ -237,6 +253,8 @@ class _Collector:
     def _add_object(self, document: Document, kind: str, version: str) -> None:
         if version == "v1" and kind == "Secret":
             self._add_named(document, kind, lambda name: self._secrets.setdefault(name, _secret(document, self._wrong)))
+        elif version == "v1" and kind == "ConfigMap":
+            self._config_map_documents.append(document)
         elif version == "v1" and kind == "Namespace":
             self._add_named(document, kind, lambda name: self._namespaces.setdefault(name, self._labels(document)))
         elif version == API_VERSION and kind in _OUR_KINDS:
@@ -246,9 +264,24 @@ class _Collector:
             self.ours += 1
             self._unknown(document, kind, version)
         else:
-            name = _name(document.value)
-            title = f"{quote(kind, 64)} {quote(name, 64)}".strip()
-            self._notes.append(f"{document.file}:{document.line('')}: skipped: {title}, {quote(version, 64)}")
+            self._skip(document, kind, version)
+
+    def _add_config_maps(self) -> None:
+        """Add those that an authenticator names: the others are of other software, and may have one name each."""
+        authenticators = [document.value for document in self._of_kind("Authenticator").values()]
+        named = config_maps_named_in(authenticators)
+        for document in self._config_map_documents:
+            if _name(document.value) in named:
+                self._add_named(document, "ConfigMap", partial(self._add_config_map, document))
+            else:
+                self._skip(document, "ConfigMap", "v1")
+
+    def _add_config_map(self, document: Document, name: str) -> None:
+        self._config_maps[name] = _config_map(document, self._wrong)
+
+    def _skip(self, document: Document, kind: str, version: str) -> None:
+        title = f"{quote(kind, 64)} {quote(_name(document.value), 64)}".strip()
+        self._notes.append(f"{document.file}:{document.line('')}: skipped: {title}, {quote(version, 64)}")
 
     def _unknown(self, document: Document, kind: str, version: str) -> None:
         if kind in _OUR_KINDS:
@@ -330,24 +363,40 @@ def _members(document: Document, value: object, path: str, wrong: _Report) -> It
 
 def _secret(document: Document, wrong: _Report) -> Mapping[str, bytes]:
     """Return the data of a Secret; `stringData` overrides `data`, as in the API server."""
+    found = _encoded(document, "data", "encode it, or move the plain text to stringData", wrong)
+    return MappingProxyType({**found, **_texts(document, "stringData", wrong)})
+
+
+def _config_map(document: Document, wrong: _Report) -> Mapping[str, bytes]:
+    """Return the data of a ConfigMap; a key is either in `data` or in `binaryData`."""
+    found = _encoded(document, "binaryData", "encode it, or move the plain text to data", wrong)
+    return MappingProxyType({**found, **_texts(document, "data", wrong)})
+
+
+def _encoded(document: Document, field: str, suggestion: str, wrong: _Report) -> dict[str, bytes]:
     content: dict[str, bytes] = {}
-    for key, value, path in _members(document, document.value.get("data"), "data", wrong):
+    for key, value, path in _members(document, document.value.get(field), field, wrong):
         decoded = _base64(value)
         if decoded is None:
-            wrong(document, path, "must be base64", "encode it, or move the plain text to stringData")
+            wrong(document, path, "must be base64", suggestion)
         else:
             content[key] = decoded
-    for key, value, path in _members(document, document.value.get("stringData"), "stringData", wrong):
+    return content
+
+
+def _texts(document: Document, field: str, wrong: _Report) -> dict[str, bytes]:
+    content: dict[str, bytes] = {}
+    for key, value, path in _members(document, document.value.get(field), field, wrong):
         if isinstance(value, str):
             content[key] = value.encode("utf-8", "surrogatepass")
         else:
             wrong(document, path, "must be text", "put it in quotes")
-    return MappingProxyType(content)
+    return content
 
 
-def _secret_keys(document: Document) -> frozenset[str]:
-    """Return the keys of a Secret, including those with an invalid value."""
-    parts = (document.value.get(name) for name in ("data", "stringData"))
+def _data_keys(document: Document) -> frozenset[str]:
+    """Return the keys of a Secret or ConfigMap, including those with an invalid value."""
+    parts = (document.value.get(name) for name in ("data", "stringData", "binaryData"))
     return frozenset(key for part in parts if isinstance(part, dict) for key in part)
 
 

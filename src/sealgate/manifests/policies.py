@@ -63,14 +63,14 @@ def standalone_policies(
         unmatched: what happens to an image that is neither covered nor exempt.
         kms: source of keys in KMSs; None if there is none, so that authenticators with such keys are not ready.
     """
-    keys = FileKeys(files.secrets, kms)
+    keys = FileKeys(files.secrets, kms, files.config_maps)
     secrets = MappingServiceSecrets(files.secrets)
     return build_policy_set(files.authenticators, files.policies, lambda _: keys, unmatched, secrets)
 
 
 def authenticator_problems(files: PolicyFiles) -> Iterator[Problem]:
     """Yield the problems of authenticators that need keys and formats: invalid keys, invalid options."""
-    keys = FileKeys(files.secrets)
+    keys = FileKeys(files.secrets, config_maps=files.config_maps)
     for authenticator in files.authenticators:
         wrong = list(_key_problems(authenticator, keys, files))
         yield from wrong or _format_problems(authenticator, keys, files)
@@ -85,7 +85,7 @@ def unusable_keys(files: PolicyFiles, now: datetime) -> Iterator[Problem]:
         files: read by `load_standalone`.
         now: the time at which keys are checked, timezone-aware.
     """
-    keys = FileKeys(files.secrets)
+    keys = FileKeys(files.secrets, config_maps=files.config_maps)
     for authenticator in files.authenticators:
         try:
             unusable = find_unusable_keys(build_check(authenticator, keys), now)

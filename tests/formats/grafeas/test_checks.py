@@ -112,6 +112,8 @@ class NoKeys:
     def secret(self, reference: Any) -> bytes:
         raise AssertionError(reference)
 
+    trusted_root = secret
+
 
 def test_a_resolver_that_returns_no_keys_makes_no_check(environment: GrafeasEnvironment) -> None:
     with pytest.raises(InvalidKeyError, match="without a key no attestation can count"):

@@ -97,6 +97,8 @@ class Vault:
     def secret(self, reference: Any) -> bytes:
         raise AssertionError(reference)
 
+    trusted_root = secret
+
 
 @pytest.mark.parametrize("versions", [[], [VERSION_ID, OTHER_VERSION_ID]])
 def test_all_or_only_the_listed_key_versions_count(environment: OracleEnvironment, versions: list[str]) -> None:
@@ -206,6 +208,8 @@ class NoKeys:
 
     def secret(self, reference: Any) -> bytes:
         raise AssertionError(reference)
+
+    trusted_root = secret
 
 
 def test_a_resolver_that_returns_no_keys_makes_no_check(environment: OracleEnvironment) -> None:

@@ -1,4 +1,4 @@
-"""What an object depends on: key sources, Secrets and authenticators.
+"""What an object depends on: key sources, Secrets, ConfigMaps and authenticators.
 
 A valid spec lists its key sources itself. What a raw object names is found by the names of fields, because an object
 that does not validate depends on Secrets and authenticators too: it is read again when they change.
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
 # The fields that refer to a Secret in any spec.
 _SECRET_FIELDS = ("secretRef", "credentialsSecret")
+# The fields that refer to a ConfigMap.
+_CONFIG_MAP_FIELDS = ("configMapRef",)
 
 
 @dataclass(frozen=True, slots=True)
-class SecretReference:
-    """A reference to a Secret in a raw object.
+class Reference:
+    """A reference to a Secret or a ConfigMap in a raw object.
 
     Attributes:
         field: path of the referring field ("spec.cosign.keys[0].secretRef").
-        name: name of the Secret, of any type; None if it is missing.
-        key: key inside the Secret, of any type; None if it is missing, as in references to credentials.
+        name: its name, of any type; None if it is missing.
+        key: key inside it, of any type; None if it is missing, as in references to credentials.
     """
 
     field: str
@@ -62,27 +64,41 @@ def kms_entries(authenticators: Iterable[Authenticator]) -> tuple[KeyEntry, ...]
     return tuple(dict.fromkeys(found))
 
 
-def secret_references(value: object, field: str = "") -> Iterator[SecretReference]:
-    """Yield every reference to a Secret in a raw object, for keys and for credentials, valid or not.
+def secret_references(value: object, field: str = "") -> Iterator[Reference]:
+    """Return every reference to a Secret in a raw object, for keys and for credentials, valid or not.
 
     Args:
         value: the object, or a part of it, as JSON or YAML has it.
         field: path of the value; empty for the whole object.
     """
+    return _references(value, _SECRET_FIELDS, field)
+
+
+def config_map_references(value: object, field: str = "") -> Iterator[Reference]:
+    """Return every reference to a ConfigMap in a raw object; see `secret_references`."""
+    return _references(value, _CONFIG_MAP_FIELDS, field)
+
+
+def _references(value: object, fields: tuple[str, ...], field: str) -> Iterator[Reference]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from secret_references(item, join_field(field, index))
+            yield from _references(item, fields, join_field(field, index))
     elif isinstance(value, Mapping):
         for key, member in value.items():
             inside = join_field(field, key_part(key))
-            if key in _SECRET_FIELDS and isinstance(member, Mapping):
-                yield SecretReference(inside, member.get("name"), member.get("key"))
-            yield from secret_references(member, inside)
+            if key in fields and isinstance(member, Mapping):
+                yield Reference(inside, member.get("name"), member.get("key"))
+            yield from _references(member, fields, inside)
 
 
 def secrets_named_in(value: object) -> frozenset[str]:
     """Return the names of all Secrets that a raw object refers to."""
     return frozenset(found.name for found in secret_references(value) if isinstance(found.name, str))
+
+
+def config_maps_named_in(value: object) -> frozenset[str]:
+    """Return the names of all ConfigMaps that a raw object refers to."""
+    return frozenset(found.name for found in config_map_references(value) if isinstance(found.name, str))
 
 
 def authenticators_named_in(obj: Mapping[str, object]) -> frozenset[str]:

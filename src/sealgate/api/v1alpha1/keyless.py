@@ -6,7 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from sealgate.api.v1alpha1.model import KeySource, Model, SecretKeySelector, exactly_one
+from sealgate.api.v1alpha1.model import (
+    ConfigMapKeySelector,
+    KeySource,
+    Model,
+    SecretKeySelector,
+    exactly_one,
+)
 
 _PATTERN = "A regular expression of RE2, which must match the whole"
 
@@ -92,6 +98,10 @@ class TrustedRootSource(KeySource):
         default=None, min_length=2, max_length=65536, description="The trusted root itself: JSON (trusted_root.json)."
     )
     secret_ref: SecretKeySelector | None = Field(default=None, description="A Secret that holds it.")
+    config_map_ref: ConfigMapKeySelector | None = Field(
+        default=None,
+        description="A ConfigMap that holds it, one of those in the chart's value trustedRoots.configMaps.",
+    )
     source: Literal["PublicGood"] | None = Field(
         default=None,
         description="PublicGood: that of sigstore's public services, as this release of sealgate ships it.",
@@ -100,9 +110,9 @@ class TrustedRootSource(KeySource):
     @property
     def is_inline(self) -> bool:
         """Whether the spec or sealgate itself has it."""
-        return self.secret_ref is None
+        return self.secret_ref is None and self.config_map_ref is None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        exactly_one(self, "source", ("inline", "secret_ref", "source"))
+        exactly_one(self, "source", ("inline", "secret_ref", "config_map_ref", "source"))
         return self

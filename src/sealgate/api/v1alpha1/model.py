@@ -98,6 +98,13 @@ class Metadata(BaseModel):
     name: ObjectName
 
 
+class ConfigMapKeySelector(Model):
+    """One key of a ConfigMap in sealgate's own namespace (in standalone mode: of one among the policy files)."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: str = Field(min_length=1, max_length=253, description="Key inside the ConfigMap's data.")
+
+
 class SecretKeySelector(Model):
     """One key of a Secret in sealgate's own namespace (in standalone mode: of a Secret among the policy files)."""
 

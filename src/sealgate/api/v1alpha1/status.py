@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
-    from sealgate.api.v1alpha1.model import SecretKeySelector
+    from sealgate.api.v1alpha1.model import ConfigMapKeySelector, SecretKeySelector
 
 Timestamp = Annotated[
     str,
@@ -54,7 +54,7 @@ class KeyStatus(StatusModel):
         min_length=1,
         max_length=1024,
         description="Where the key was read, the same words for the same source at any position in the spec: "
-        "'secretRef NAME/KEY', 'kms PROVIDER ID'.",
+        "'secretRef NAME/KEY', 'configMapRef NAME/KEY', 'kms PROVIDER ID'.",
     )
     state: Literal["Accepted", "Refused"] = Field(
         description="Accepted keys verify signatures; Refused ones are listed so that you see why, and never used."
@@ -167,6 +167,11 @@ class VerificationPolicyStatus(Status):
     activity: PolicyActivity | None = Field(
         default=None, description="What it covered and denied. Absent where the webhook's replicas cannot be read."
     )
+
+
+def config_map_source(reference: ConfigMapKeySelector) -> str:
+    """Return how `status.keys[].source` names a key of a ConfigMap."""
+    return f"configMapRef {reference.name}/{reference.key}"
 
 
 def secret_source(reference: SecretKeySelector) -> str:

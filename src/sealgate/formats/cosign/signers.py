@@ -194,7 +194,7 @@ def _root_text(source: TrustedRootSource, keys: KeyResolver) -> bytes:
         from sealgate.sigstore.public_good import read_public_good_root
 
         return read_public_good_root()
-    return (source.inline or "").encode() if source.secret_ref is None else keys.secret(source.secret_ref)
+    return keys.trusted_root(source) if source.inline is None else source.inline.encode()
 
 
 def _read_identities(spec: CosignSpec) -> tuple[Identity, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from sealgate.errors import DeadlineError, NotFoundError, RateLimitedError, UnavailableError
 from sealgate.verification import work_queue
+from sealgate.verification import workers as workers_module
 from sealgate.verification.observers import NullObserver
 from sealgate.verification.settings import VerifierSettings
 from sealgate.verification.tasks import NoSlotError, Requester, Task
@@ -179,6 +180,19 @@ def test_thousand_tags_at_300_a_minute_take_the_time_that_the_budget_implies(clo
         results = [run(workers, lambda: "done", namespace=f"n{number % 7}", charged=True) for number in range(1000)]
         assert [result.result(PATIENCE) for result in results] == ["done"] * 1000
     assert clock.monotonic() == pytest.approx(999 * 60 / 300, abs=0.1)
+
+
+def test_slot_is_awaited_from_when_a_worker_becomes_free(
+    workers: Workers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "_SWEEP_SECONDS", 10 * PATIENCE)
+    held = [HeldWork() for _ in range(SETTINGS.host_concurrency)]
+    results = [run(workers, work) for work in held]
+    results += [run(workers, lambda: "done", charged=True) for _ in range(3)]
+    for work in held:
+        work.release()
+    assert [result.result(PATIENCE) for result in results] == ["done"] * 5
+    assert clock.monotonic() == pytest.approx(2, abs=0.1)
 
 
 def test_work_that_cannot_wait_for_the_budget_is_refused_at_once(workers: Workers, counts: Counts) -> None:

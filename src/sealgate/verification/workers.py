@@ -46,6 +46,8 @@ class Workers:
         self._wake = threading.Event()
         # Whether the pacer sleeps until it is woken.
         self._resting = True
+        # Whether it has found no task that waits for its slot alone.
+        self._unpaced = True
         self._closed = False
         self._swept_at = 0.0
         self._lock = threading.Lock()
@@ -221,6 +223,10 @@ class Workers:
             self._queue.end(task, now, responded=responded)
             ready = self._take(now)
             refused = self._take_refused()
+            # The worker that became free may be what a task needed whose slot is not due yet.
+            paceable = self._unpaced and self._queue.next_due(now) is not None
+        if paceable:
+            self._wake.set()
         self._report(refused)
         return ready
 
@@ -283,6 +289,7 @@ class Workers:
                 if self._closed:
                     return
                 due = self._queue.next_due(self._clock.monotonic())
+                self._unpaced = due is None
                 self._resting = not len(self._queue)
                 timeout = None if self._resting else _SWEEP_SECONDS
             if due is None:

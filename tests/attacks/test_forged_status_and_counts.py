@@ -12,6 +12,7 @@ from sealgate.policies.policy_counts import MAX_IMAGES, decode_counts, encode_co
 from sealgate_webhook.backends.cluster.policies import read_policy
 from sealgate_webhook.counters import PolicyCounters
 from tests.operator.conftest import cluster as cluster  # noqa: PLC0414 - the fixture
+from tests.operator.conftest import enforced as enforced  # noqa: PLC0414 - the fixture
 from tests.operator.environment import AUTHENTICATORS, POLICIES, running
 from tests.operator.objects import authenticator, cosign, inline, policy
 from tests.support.builders.verdicts import verdict
@@ -37,6 +38,7 @@ def test_attack_117_a_forged_status_changes_no_policy(status: object) -> None:
     assert read_policy({**obj, "status": status}).object == before.object
 
 
+@pytest.mark.usefixtures("enforced")
 def test_attack_117_a_forged_status_is_put_right(cluster: KubernetesSimulator) -> None:  # noqa: F811 - the fixture
     cluster.put(AUTHENTICATORS, authenticator("release", cosign(inline("one"))))
     cluster.put(POLICIES, policy("production", "release"))

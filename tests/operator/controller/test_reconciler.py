@@ -65,6 +65,7 @@ def says(path: str, status: str, reason: str = "") -> Callable[[KubernetesSimula
     return holds
 
 
+@pytest.mark.usefixtures("enforced")
 def test_statuses_are_written_for_existing_and_new_objects(cluster: KubernetesSimulator) -> None:
     put(cluster, authenticator("a", cosign(inline("one"))))
     put(cluster, policy("p", "a"))
@@ -92,6 +93,7 @@ def test_rotated_secret_key_is_written_to_the_status(cluster: KubernetesSimulato
         assert "pem" not in cluster.get(f"{AUTHENTICATORS}/a")["status"]["keys"][0]
 
 
+@pytest.mark.usefixtures("enforced")
 def test_policies_follow_their_authenticators(cluster: KubernetesSimulator) -> None:
     put(cluster, policy("p", "a"))
     with running(cluster):
@@ -168,11 +170,11 @@ def test_with_cert_manager_no_certificate_is_touched(cluster: KubernetesSimulato
     assert not any("webhookconfigurations/" in r.path for r in cluster.requests if r.method != "GET")
 
 
+@pytest.mark.usefixtures("enforced")
 def test_resync_does_not_rewrite_a_status(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))
     put(cluster, authenticator("a", cosign(secret_ref("keys"))))
     put(cluster, policy("p", "a"))
-    # Before the policy is Ready, a slow start may be written too: that nothing is enforced yet.
     ready: list[str] = []
     for identity in ("one", "two"):
         with running(cluster, identity, resync_seconds=0.05, keyRefreshSeconds=1) as one:
@@ -336,6 +338,7 @@ def test_start_waits_for_the_api_server(cluster: KubernetesSimulator) -> None:
         cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
 
 
+@pytest.mark.usefixtures("enforced")
 def test_five_hundred_objects_in_pages_are_reconciled(cluster: KubernetesSimulator) -> None:
     cluster.page_limit = 100
     for number in range(250):

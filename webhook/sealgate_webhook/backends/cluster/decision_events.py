@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 COMPONENT = "sealgate"
 #: Events of one kind that may be queued.
 MAX_QUEUED = 1000
+#: Seconds between two checks of whether to stop.
+_POLL_SECONDS = 0.2
 #: Events that one namespace may make at once.
 BURST = 20
 #: Seconds for which a repeated denial counts its Event up; Kubernetes keeps Events for an hour.
@@ -158,7 +160,7 @@ class DecisionEvents:
         """Write the queued Events until `stop` is set."""
         while not stop.is_set():
             try:
-                event = self._queue.get(timeout=1.0)
+                event = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
             try:

@@ -138,7 +138,12 @@ class ClusterPolicies:
 
     def tasks(self) -> Iterable[Callable[[threading.Event], None]]:
         """Return what has to run, each in a thread of its own."""
-        return (self._authenticators.run, self._policies.run, self._exceptions.run, self._compile_periodically)
+        return (self._authenticators.run, self._follow_policies, self._exceptions.run, self._compile_periodically)
+
+    def _follow_policies(self, stop: threading.Event) -> None:
+        self._policies.run(stop)
+        # The thread that compiles ends with this one, not at its next tick.
+        self._changed.set()
 
     def _compile_periodically(self, stop: threading.Event) -> None:
         until = REFRESH_SECONDS
@@ -146,6 +151,8 @@ class ClusterPolicies:
             if self._changed.wait(min(until, 1.0)):
                 stop.wait(GATHER_SECONDS)
                 self._changed.clear()
+                if stop.is_set():
+                    return
             elif until > 1.0:
                 until -= 1.0
                 continue

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 HEX = "4a" * 32
 
 
-def index_of(conversion: Conversion) -> PolicyIndex:
-    """Return the policies of a conversion, as the webhook reads them."""
+def index_of(conversion: Conversion, secrets: str = "") -> PolicyIndex:
+    """Return the policies of a conversion, as the webhook reads them, with the Secrets that they name as YAML."""
     if not conversion.objects:
         return PolicyIndex(())
-    return PolicyIndex(load_policy_texts({"converted.yaml": to_yaml(conversion)}).policies)
+    return PolicyIndex(load_policy_texts({"converted.yaml": secrets + to_yaml(conversion)}).policies)
 
 
 def admits(

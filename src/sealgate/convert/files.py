@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,12 +13,13 @@ from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
 from sealgate.convert.kyverno import policies as kyverno
 from sealgate.convert.policy_controller import policies as policy_controller
+from sealgate.convert.portieris import policies as portieris
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sealgate.convert.results import Conversion
     from sealgate.errors import Problem
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
-    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, Connaisseur's Helm values, or one containers policy.json"
+    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {' and '.join(portieris.KINDS)} of {portieris.GROUP}, "
+    "Connaisseur's Helm values, or one containers policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
@@ -33,6 +36,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     GROUP: KINDS,
     policy_controller.GROUP: (policy_controller.KIND,),
     kyverno.GROUP: kyverno.KINDS,
+    portieris.GROUP: portieris.KINDS,
 }
 
 
@@ -79,11 +83,13 @@ def convert_texts(
     if alone is not None:
         return convert_containers_policy(alone.value, read_file=read_file, registries=registries)
     group, objects = _objects_of_one_tool(documents)
-    if group == GROUP:
-        return convert_kritis(objects, server=server, namespace=namespace)
-    if group == kyverno.GROUP:
-        return kyverno.convert_kyverno(objects, trusted_root=trusted_root)
-    return policy_controller.convert_cluster_image_policies(objects, trusted_root=trusted_root)
+    converters: Mapping[str, Callable[[Sequence[Document]], Conversion]] = {
+        GROUP: partial(convert_kritis, server=server, namespace=namespace),
+        kyverno.GROUP: partial(kyverno.convert_kyverno, trusted_root=trusted_root),
+        policy_controller.GROUP: partial(policy_controller.convert_cluster_image_policies, trusted_root=trusted_root),
+        portieris.GROUP: portieris.convert_portieris,
+    }
+    return converters[group](objects)
 
 
 def to_yaml(conversion: Conversion) -> str:

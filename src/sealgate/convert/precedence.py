@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sealgate.convert.results import Draft
+    from sealgate.convert.selectors import Selector
     from sealgate.parsing.documents import Document
-
-Selector = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

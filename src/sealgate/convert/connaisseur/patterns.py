@@ -28,25 +28,17 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidPatternError, InvalidReferenceError
+from sealgate.convert.selectors import TAG, TAG_ALONE, NoSelectorError, is_registry, registry_of, selectors
 from sealgate.messages import quote
-from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
-from sealgate.references import DOCKER_HUB, parse_registry
+from sealgate.references import DOCKER_HUB
 
 if TYPE_CHECKING:
-    from sealgate.convert.precedence import Selector
+    from sealgate.convert.selectors import Selector
 
 _HUB = "index.docker.io"
 _VALID = re.compile(r"[A-Za-z0-9_.:/*@-]+")
 _STARS = re.compile(r"\*+")
 _EVERYTHING = re.compile(r"\*+(:?\**)?|:\**")
-#: Text at the beginning of a tag that neither a digest nor a port begins with.
-_TAG_ALONE = re.compile(r"[A-Za-z0-9_.-]*[g-zA-Z_][A-Za-z0-9_.-]*")
-_TAG = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-class NoSelectorError(Exception):
-    """No image selectors are equivalent to a pattern; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +144,16 @@ def parse_pattern(text: str) -> RulePattern:
         return RulePattern(text, ({"repository": "**"},), ({"repository": "**"},), anchored=False)
     name, tags = _split(text)
     host, slash, path = name.partition("/")
-    anchored = bool(slash) and (bool(set(".:") & set(host)) or host == "localhost") and "*" not in host
+    anchored = bool(slash) and is_registry(host) and "*" not in host
     if not anchored and "*" in host.lstrip("*"):
         raise NoSelectorError(f"{quote(text)} has a star inside the registry; write the registries out")
-    covered = [f"{_registry(host)}/{path}"] if anchored else [f"**{name.lstrip('*')}"]
+    covered = [f"{registry_of(host, frozenset({_HUB}))}/{path}"] if anchored else [f"**{name.lstrip('*')}"]
     loose = [f"*{name}" if ":" in host else f"**{name}"] if anchored else covered
     if anchored and _HUB.endswith(host) and not DOCKER_HUB.endswith(host):
         loose = [f"{DOCKER_HUB}/{path}", *loose]
-    matched = _selectors(text, loose, tags)
+    matched = selectors(text, loose, tags)
     exact = "@" not in text
-    return RulePattern(text, _selectors(text, covered, tags) if exact else (), matched, anchored)
+    return RulePattern(text, selectors(text, covered, tags) if exact else (), matched, anchored)
 
 
 def _split(text: str) -> tuple[str, list[str]]:
@@ -177,28 +169,6 @@ def _split(text: str) -> tuple[str, list[str]]:
             f"{quote(last)} in {quote(text)} may also match a tag, a digest or a port; write it with a slash, "
             "after the registry and the path"
         )
-    if tag and not (_TAG_ALONE if name.endswith("*") else _TAG).fullmatch(tag):
+    if tag and not (TAG_ALONE if name.endswith("*") else TAG).fullmatch(tag):
         raise NoSelectorError(f"the tag in {quote(text)} may also match elsewhere; write the repository in full")
     return _STARS.sub("**", name), [f"{tag}*"] if tag else []
-
-
-def _registry(host: str) -> str:
-    try:
-        registry = parse_registry(host)
-    except InvalidReferenceError as error:
-        raise NoSelectorError(error.message) from error
-    if host not in {registry, _HUB}:
-        raise NoSelectorError(f"sealgate calls the registry {quote(host)} {registry}; write {registry} there")
-    return registry
-
-
-def _selectors(text: str, repositories: list[str], tags: list[str]) -> tuple[Selector, ...]:
-    try:
-        for repository in repositories:
-            compile_repository_pattern(repository)
-        for tag in tags:
-            compile_tag_pattern(tag)
-    except InvalidPatternError as error:
-        raise NoSelectorError(f"{quote(text)} has no equivalent: {error.message}") from error
-    more = {"tags": tags} if tags else {}
-    return tuple({"repository": repository, **more} for repository in repositories)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sealgate.convert.connaisseur.patterns import NoSelectorError, RulePattern, parse_pattern
+from sealgate.convert.connaisseur.patterns import RulePattern, parse_pattern
 from sealgate.convert.connaisseur.validators import required_signers
 from sealgate.convert.precedence import Rule, put_policies
 from sealgate.convert.results import Draft, is_name
+from sealgate.convert.selectors import NoSelectorError
 from sealgate.convert.signers import NoEquivalentError, mapping
 from sealgate.messages import quote
 

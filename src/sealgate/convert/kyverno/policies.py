@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.convert.kyverno.attestors import attestor_specs
 from sealgate.convert.kyverno.matches import namespace_selector
-from sealgate.convert.kyverno.references import NoSelectorError, exact_selector_of, selectors_of
+from sealgate.convert.kyverno.references import exact_selector_of, selectors_of
 from sealgate.convert.results import Conversion, Note
+from sealgate.convert.selectors import NoSelectorError
 from sealgate.convert.signers import NoEquivalentError
 from sealgate.errors import PolicyError
 from sealgate.messages import quote

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sealgate.convert.selectors import NoSelectorError
 from sealgate.errors import InvalidPatternError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern, compile_tag_pattern
@@ -36,10 +37,6 @@ _TAG = re.compile(r"(?=[A-Za-z0-9_.-]*[g-zA-Z_.-])[A-Za-z0-9_.*?-]+")
 _MAX_LENGTH = 400
 #: A pattern that is equal to one of sealgate's: a registry in full, other than Docker Hub, and everything below a path.
 _EXACT = re.compile(r"(?P<name>[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]+)?/(?:[a-z0-9._-]+/)*)\*")
-
-
-class NoSelectorError(Exception):
-    """No image selectors cover a pattern; the message says why."""
 
 
 def selectors_of(pattern: str) -> list[Mapping[str, Any]]:

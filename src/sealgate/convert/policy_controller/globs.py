@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sealgate.convert.selectors import NoSelectorError
 from sealgate.errors import InvalidPatternError, InvalidReferenceError
 from sealgate.messages import quote
 from sealgate.patterns import compile_repository_pattern
@@ -33,10 +34,6 @@ _HUB = "index.docker.io"
 _MANY_STARS = re.compile(r"\*{3,}")
 #: Text without any character that `sha256:` and hexadecimal digits lack.
 _IN_DIGEST = re.compile(r"[0-9a-fsh:]*")
-
-
-class NoSelectorError(Exception):
-    """No image selector is equivalent to a glob; the message says why."""
 
 
 def selectors_of(glob: str) -> list[Mapping[str, Any]]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.convert.policy_controller.authorities import authority_spec
-from sealgate.convert.policy_controller.globs import NoSelectorError, selectors_of
+from sealgate.convert.policy_controller.globs import selectors_of
 from sealgate.convert.results import Conversion, Note
+from sealgate.convert.selectors import NoSelectorError
 from sealgate.convert.signers import NoEquivalentError
 from sealgate.errors import PolicyError
 from sealgate.messages import quote

@@ -11,6 +11,7 @@ from sealgate.api.v1alpha1.keys import KeyEntry
 from sealgate.api.v1alpha1.status import KeyStatus
 from sealgate.budgets import Budgets
 from sealgate.clocks import Deadline
+from sealgate.cloud.responses import MAX_ANSWER_BYTES
 from sealgate.errors import (
     ForbiddenAddressError,
     NotFoundError,
@@ -23,7 +24,6 @@ from sealgate.http.services import ServiceClient
 from sealgate.kms.budgeted_services import BudgetedServices
 from sealgate.kms.key_source import KMSKeySource
 from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
-from sealgate.kms.responses import MAX_ANSWER_BYTES
 from sealgate.reasons import Reason
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import SECRET, KMSEnvironment

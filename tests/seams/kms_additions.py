@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.interface import KMSKey, SigningService
-from sealgate.kms.responses import Call, ask_object, base64_text, text
+from sealgate.cloud.responses import Call, ask_object, base64_text, text
 
 
 def fetch(source, secrets, services, clock):

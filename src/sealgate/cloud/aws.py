@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from sealgate.cloud.responses import Call, ask_object, member, text
+from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.http.urls import parse_url
 from sealgate.service_secrets import optional_text_member, text_member
 
@@ -15,7 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sealgate.http.interface import Services
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_STS = "AWS STS"
+#: AWS answers most errors with status 400, and says in the code what they are.
+ERROR_CODES = {
+    "NotFoundException": NotFoundError,
+    **dict.fromkeys(
+        (
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidClientTokenId",
+            "InvalidIdentityToken",
+            "InvalidSignatureException",
+            "MissingAuthenticationTokenException",
+            "UnrecognizedClientException",
+        ),
+        UnauthorizedError,
+    ),
+}
 #: Seconds that the access key for a web identity lives: the least that every role allows.
 SESSION_SECONDS = 3600
 _SESSION_NAME = "sealgate"
@@ -89,6 +113,30 @@ class WebIdentity:
                 "DurationSeconds": SESSION_SECONDS,
             }
         ).encode()
+
+
+def assume_role(identity: WebIdentity, address: str, source: str, services: Services) -> AWSCredentials:
+    """Return an access key for a web identity, which is valid for `SESSION_SECONDS`.
+
+    Args:
+        identity: role and token.
+        address: that of STS in the region ("https://sts.eu-central-1.amazonaws.com"), unless the identity has another.
+        source: what messages call the identity; see `describe_secret`.
+        services: sends the request.
+
+    Raises:
+        UnauthorizedError: STS does not accept the token for the role.
+        UnavailableError: STS does not answer, or not with an access key.
+    """
+    url = f"{(identity.endpoint or address).rstrip('/')}/"
+    # STS answers in XML unless JSON is asked for.
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    call = Call("POST", url, headers, identity.request_body(), None, source, ERROR_CODES)
+    result = member(ask_object(services, call, _STS), "AssumeRoleWithWebIdentityResponse", _STS)
+    found = member(member(result, "AssumeRoleWithWebIdentityResult", _STS), "Credentials", _STS)
+    names = {"accessKeyId": "AccessKeyId", "secretAccessKey": "SecretAccessKey", "sessionToken": "SessionToken"}
+    data = {key: text(found, name, _STS).encode() for key, name in names.items()}
+    return AWSCredentials.from_secret(f"the response of {_STS}", data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,25 +10,25 @@ the content of the credentials, so that changed credentials never get a session 
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cachetools import LRUCache
 
+from sealgate.cloud.identities import Credentials
 from sealgate.errors import ForbiddenAddressError, UnavailableError
 from sealgate.http.urls import parse_url
 from sealgate.messages import quote
 from sealgate.reasons import Reason
-from sealgate.service_secrets import MAX_MEMBER_BYTES, describe_secret, optional_text_member, text_member
+from sealgate.service_secrets import describe_secret, optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
     from sealgate.clocks import Clock
+    from sealgate.cloud.identities import PlatformIdentity
     from sealgate.service_secrets import ServiceSecrets
 
 #: The most sessions that are cached.
@@ -44,28 +44,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Credentials as they were read.
-
-    Attributes:
-        source: name of the Secret that they are from, or a description of another source; see `describe_secret`.
-        data: their members.
-    """
-
-    source: str
-    data: Mapping[str, bytes] = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """Identifies the content, for caches."""
-        hashed = hashlib.sha256()
-        for name, value in sorted(self.data.items()):
-            for part in (name.encode(), value):
-                hashed.update(len(part).to_bytes(8, "big") + part)
-        return hashed.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
 class SessionKey:
     """All that a session depends on.
 
@@ -78,37 +56,6 @@ class SessionKey:
     service: str
     ca: str | None
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformIdentity:
-    """The identity that a platform gives to this process, for one provider.
-
-    Attributes:
-        source: description for messages, with white space ("the IAM role of the ServiceAccount").
-        token: file of the token, which is read anew each time, since the platform renews it.
-        member: name of the token among the credentials ("webIdentityToken").
-        data: the members beside it.
-    """
-
-    source: str
-    token: Path
-    member: str
-    data: Mapping[str, bytes]
-
-    def read(self) -> Credentials:
-        """Return the credentials.
-
-        Raises:
-            UnavailableError: the file cannot be read, or is larger than a token.
-        """
-        try:
-            with self.token.open("rb") as file:
-                content = file.read(MAX_MEMBER_BYTES + 1)
-        except OSError as error:
-            why = f"{quote(self.token)} cannot be read: {quote(error.strerror or error)}"
-            raise UnavailableError(f"{self.source}: {why}", reason=Reason.AUTHENTICATOR_NOT_READY) from error
-        return Credentials(self.source, {**self.data, self.member: content})
 
 
 class Identities:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealgate.kms.credentials import Identities, PlatformIdentity
+from sealgate.cloud.identities import PlatformIdentity, aws_identity, azure_identity
+from sealgate.kms.credentials import Identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 #: Where the chart mounts the tokens.
 GOOGLE_TOKEN = Path("/var/run/secrets/sealgate.dev/google/token")
@@ -48,7 +49,8 @@ def platform_identities(
         google: token for Google.
         vault: token for Vault.
     """
-    found = dict((*_aws(environ), *_azure(environ)))
+    of_environment = {"aws": aws_identity(environ), "azure": azure_identity(environ)}
+    found = {provider: identity for provider, identity in of_environment.items() if identity is not None}
     if google is not None and google.belongs:
         data = {"audience": google.belongs.encode()}
         found["google"] = PlatformIdentity("the ServiceAccount's token for Google", google.path, "subjectToken", data)
@@ -56,22 +58,3 @@ def platform_identities(
         data = {"address": vault.belongs.encode()}
         found["vault"] = PlatformIdentity("the ServiceAccount's token for Vault", vault.path, "jwt", data)
     return Identities(found)
-
-
-def _aws(environ: Mapping[str, str]) -> Iterator[tuple[str, PlatformIdentity]]:
-    role, token = environ.get("AWS_ROLE_ARN"), environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
-    if not role or not token:
-        return
-    data = {"roleArn": role.encode()}
-    # As the vendor's SDKs have it, for private endpoints of STS.
-    if environ.get("AWS_ENDPOINT_URL_STS"):
-        data["stsEndpoint"] = environ["AWS_ENDPOINT_URL_STS"].encode()
-    yield "aws", PlatformIdentity("the IAM role of the ServiceAccount", Path(token), "webIdentityToken", data)
-
-
-def _azure(environ: Mapping[str, str]) -> Iterator[tuple[str, PlatformIdentity]]:
-    members = {"clientId": "AZURE_CLIENT_ID", "tenantId": "AZURE_TENANT_ID", "authority": "AZURE_AUTHORITY_HOST"}
-    data = {member: environ[name].encode() for member, name in members.items() if environ.get(name)}
-    token = environ.get("AZURE_FEDERATED_TOKEN_FILE")
-    if token and {"clientId", "tenantId"} <= data.keys():
-        yield "azure", PlatformIdentity("the workload identity for Azure", Path(token), "federatedToken", data)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sealgate.cloud.aws import SESSION_SECONDS, AWSCredentials, Scope, WebIdentity, sign_post
+from sealgate.cloud.aws import (
+    ERROR_CODES,
+    SESSION_SECONDS,
+    AWSCredentials,
+    Scope,
+    WebIdentity,
+    assume_role,
+    sign_post,
+)
+from sealgate.cloud.responses import Call, ask_object, base64_text, member, pem_of, same, text
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey
 from sealgate.kms.interface import KMSKey, SigningService, SigningTask, refused
-from sealgate.kms.responses import Call, ask_object, base64_text, member, pem_of, same, text
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     from sealgate.kms.credentials import KMSCredentials
 
 _WHAT = "AWS KMS"
-_STS = "AWS STS"
 _ENABLED = "Enabled"
 _STATES: Mapping[str, tuple[str, str]] = {
     "Disabled": ("Disabled", "is disabled"),
@@ -40,25 +48,6 @@ _KINDS: Mapping[str, str] = {
     "RSA_3072": "RSA 3072",
     "RSA_4096": "RSA 4096",
     "SM2": "SM2",
-}
-# AWS answers most errors with status 400, and says in the code what they are.
-_CODES = {
-    "NotFoundException": NotFoundError,
-    **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AccessDeniedException",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "IncompleteSignature",
-            "InvalidClientTokenId",
-            "InvalidIdentityToken",
-            "InvalidSignatureException",
-            "MissingAuthenticationTokenException",
-            "UnrecognizedClientException",
-        ),
-        UnauthorizedError,
-    ),
 }
 
 
@@ -143,7 +132,9 @@ class _Caller:
         headers = sign_post(url, given, body, scope, self._credentials(), self._clock.now())
         ca = source.ca.pem if source.ca is not None else None
         try:
-            return ask_object(self._services, Call("POST", url, headers, body, ca, self._given.source, _CODES), _WHAT)
+            return ask_object(
+                self._services, Call("POST", url, headers, body, ca, self._given.source, ERROR_CODES), _WHAT
+            )
         except UnauthorizedError:
             self._identities.refused(self._session, self._clock)
             raise
@@ -158,20 +149,9 @@ class _Caller:
         if "webIdentityToken" not in given.data:
             return AWSCredentials.from_secret(given.source, given.data)
         identity = WebIdentity.from_members(given.source, given.data)
-        return self._identities.session(self._session, self._clock, lambda: self._assume_role(identity))
+        open_session = partial(assume_role, identity, self._session.service, given.source, self._services)
+        return self._identities.session(self._session, self._clock, lambda: (open_session(), SESSION_SECONDS))
 
     @property
     def _session(self) -> SessionKey:
         return SessionKey(f"https://sts.{self._source.region}.{self._source.domain}", None, self._given.digest)
-
-    def _assume_role(self, identity: WebIdentity) -> tuple[AWSCredentials, float]:
-        url = f"{(identity.endpoint or self._session.service).rstrip('/')}/"
-        # STS answers in XML unless JSON is asked for.
-        headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-        call = Call("POST", url, headers, identity.request_body(), None, self._given.source, _CODES)
-        answer = ask_object(self._services, call, _STS)
-        result = member(answer, "AssumeRoleWithWebIdentityResponse", _STS)
-        found = member(member(result, "AssumeRoleWithWebIdentityResult", _STS), "Credentials", _STS)
-        names = {"accessKeyId": "AccessKeyId", "secretAccessKey": "SecretAccessKey", "sessionToken": "SessionToken"}
-        data = {key: text(found, name, _STS).encode() for key, name in names.items()}
-        return AWSCredentials.from_secret(f"the response of {_STS}", data), SESSION_SECONDS

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealgate.cloud.azure import AzureApplication
+from sealgate.cloud.responses import Call, ask_object, member, objects, same, text, unexpected, word
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.http.urls import parse_url
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
-from sealgate.kms.responses import Call, ask_object, member, objects, same, text, unexpected, word
 from sealgate.messages import quote
 from sealgate.service_secrets import text_member
 

@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 
 from sealgate.api.v1alpha1.kms_google import GOOGLE_KMS
 from sealgate.cloud.google import STS_URL, ServiceAccountKey, WorkloadIdentity
+from sealgate.cloud.responses import Call, ask_object, base64_text, objects, same, text, unexpected
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
-from sealgate.kms.responses import Call, ask_object, base64_text, objects, same, text, unexpected
 from sealgate.messages import quote
 from sealgate.service_secrets import optional_text_member, text_member
 

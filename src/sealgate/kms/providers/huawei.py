@@ -7,10 +7,10 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from sealgate.cloud.huawei import HuaweiCredentials, sign_request
+from sealgate.cloud.responses import Call, ask_object, base64_text, member, same, text
 from sealgate.errors import NotFoundError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.interface import KMSKey, SigningService, SigningTask, refused
-from sealgate.kms.responses import Call, ask_object, base64_text, member, same, text
 from sealgate.messages import quote
 
 if TYPE_CHECKING:

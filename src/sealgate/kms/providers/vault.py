@@ -11,11 +11,11 @@ import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
+from sealgate.cloud.responses import Call, ask_object, member, pem_of, same, text, unexpected
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
-from sealgate.kms.responses import Call, ask_object, member, pem_of, same, text, unexpected
 from sealgate.messages import quote
 from sealgate.service_secrets import text_member
 

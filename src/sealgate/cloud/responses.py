@@ -1,4 +1,4 @@
-"""Requests to key management services and their responses: bounded, parsed strictly.
+"""Requests to services of clouds and their responses: bounded, parsed strictly.
 
 The text of an error may repeat the request, signatures included, so only status and code of an error are reported.
 """

@@ -320,10 +320,15 @@ def _head_of(request: Request) -> bytes:
     Raises:
         ValueError: they cannot be sent.
     """
-    headers = {"Host": request.url.origin.authority, "User-Agent": "sealgate", "Accept-Encoding": "identity"}
+    own = {"User-Agent": "sealgate", "Accept-Encoding": "identity"}
     if request.body is not None or request.method in _BODY_METHODS:
-        headers["Content-Length"] = str(len(request.body or b""))
-    headers |= request.headers
+        own["Content-Length"] = str(len(request.body or b""))
+    # Signed requests come with a host and a length of their own. Servers refuse a header line that is there twice
+    # (RFC 9112, 3.2 and 6.3), and the host is always that of the URL.
+    given = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+    names = {name.lower() for name in given}
+    headers = {"Host": request.url.origin.authority}
+    headers |= {name: value for name, value in own.items() if name.lower() not in names} | given
     lines = [
         f"{request.method} {request.url.target} HTTP/1.1",
         *(f"{name}: {value}" for name, value in headers.items()),

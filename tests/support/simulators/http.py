@@ -208,6 +208,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if not self.parse_request():
             return
+        if any(len(self.headers.get_all(name, ())) > 1 for name in ("host", "content-length")):
+            # As servers of clouds do (RFC 9112, 3.2 and 6.3).
+            self.send_error(400, "a header line is there twice")
+            return
         request = self._record()
         simulator = self.server.simulator
         fault = simulator.faults.take(self.path, self.command)

@@ -32,6 +32,9 @@ VALUE_SETS: dict[str, Manifest] = {
             "mirrors": {"docker.io": "mirror.test"},
             "ca": {"registry.example.org": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"},
             "dockerConfigSecret": "pull",
+            "platformCredentials": [
+                {"provider": "aws", "hosts": ["123456789012.dkr.ecr.eu-central-1.amazonaws.com"]},
+            ],
             "verificationsPerMinute": 1000000,
         },
         "cache": {"mebibytes": 2000000},

@@ -195,7 +195,7 @@ def test_process_without_an_identity_says_what_to_do(aws: KMSEnvironment) -> Non
 # The vendor's SDK -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recorded", RECORDED["requests"], ids=["describe", "public", "sign", "session", "sts"])
+@pytest.mark.parametrize("recorded", RECORDED["requests"], ids=["describe", "public", "sign", "session", "sts", "ecr"])
 def test_requests_of_the_sdk_are_those_of_sealgate(recorded: dict[str, Any]) -> None:
     headers, body = recorded["headers"], recorded["body"].encode()
     with AWSKMSSimulator() as simulator:
@@ -207,7 +207,8 @@ def test_requests_of_the_sdk_are_those_of_sealgate(recorded: dict[str, Any]) -> 
         credentials = AWSCredentials(simulator.access_key_id, simulator.secret_access_key, token)
         at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         given = {name: headers[name] for name in ("content-type", "x-amz-target")}
-        ours = sign_post(f"http://{headers['host']}/", given, body, Scope(REGION, "kms"), credentials, at)
+        service = "ecr" if "ContainerRegistry" in headers["x-amz-target"] else "kms"
+        ours = sign_post(f"http://{headers['host']}/", given, body, Scope(REGION, service), credentials, at)
         assert ours == {name: value for name, value in headers.items() if name != "content-length"}
 
 

@@ -1,4 +1,4 @@
-"""A toy credential provider and a toy command, added to a copy of the sources as CONTRIBUTING.md says."""
+"""A toy credential provider, a toy cloud and a toy command, added to a copy of the sources as CONTRIBUTING.md says."""
 
 from __future__ import annotations
 
@@ -44,6 +44,41 @@ class ToyCredentials:
             (
                 "        providers: list[CredentialProvider] = []",
                 "        providers.append(ToyCredentials())",
+            ),
+        ],
+    },
+)
+
+CLOUD = Addition(
+    files={
+        "src/sealgate/pull_credentials/providers/toy.py": '''
+"""A toy cloud."""
+
+from __future__ import annotations
+
+from sealgate.pull_credentials.interface import Issued
+from sealgate.registry.credentials import Login
+
+
+class ToyLogin:
+    identity = ("toy",)
+    who = "the toy identity"
+    remedy = "play"
+
+    def log_in(self, services, clock):
+        return Issued(Login("toy", "cl0ud"), 3600)
+
+
+def open_login(entry, host, environ):
+    entry.permit(("colour",))
+    return ToyLogin()
+''',
+    },
+    lines={
+        "src/sealgate/pull_credentials/opening.py": [
+            (
+                '    "aws": "sealgate.pull_credentials.providers.aws",',
+                '    "toy": "sealgate.pull_credentials.providers.toy",',
             ),
         ],
     },

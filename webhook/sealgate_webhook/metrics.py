@@ -227,6 +227,10 @@ class Metrics:
         if finding.outcome is Outcome.UNAVAILABLE:
             self._registry_errors.labels(finding.reason).inc()
 
+    def pull_credentials(self, provider: str, result: str) -> None:
+        """Count a request for pull credentials by the platform's identity; the result is "issued" or "failed"."""
+        self._pull_credentials.labels(provider, result).inc()
+
     def shared_cache_used(self, operation: Operation, result: Result) -> None:
         """Count a use of the shared cache; see `sealgate.shared_cache.observers`."""
         self._shared_cache_uses.labels(operation, result).inc()
@@ -371,6 +375,12 @@ class Metrics:
             "sealgate_registry_requests",
             "Requests to registries and services, by HTTP status code or error.",
             ("host", "code"),
+            registry=self.registry,
+        )
+        self._pull_credentials = Counter(
+            "sealgate_pull_credential_requests",
+            "Requests for pull credentials by the platform's identity, by cloud and result.",
+            ("provider", "result"),
             registry=self.registry,
         )
         self._shared_cache_uses = Counter(

@@ -197,6 +197,43 @@ burst: {{ .burst | int64 }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Registries for which the platform's identity is used, as JSON for the settings files. */ -}}
+{{- define "sealgate.platformCredentials" -}}
+{{- $entries := list -}}
+{{- range $index, $entry := .Values.registries.platformCredentials -}}
+{{- $file := ternary (printf "/var/run/secrets/sealgate.dev/pull/%d" $index) "" (not (empty $entry.tokenAudience)) -}}
+{{- $entries = append $entries (merge (dict "tokenFile" $file) (omit $entry "tokenAudience") (dict "parameters" dict)) -}}
+{{- end -}}
+{{ toJson $entries }}
+{{- end -}}
+
+{{- /* The tokens with which the webhook and the reports' process ask clouds for pull credentials. */ -}}
+{{- define "sealgate.pullTokens.mount" -}}
+{{- if include "sealgate.pullTokens.sources" . -}}
+- {name: pull-tokens, mountPath: /var/run/secrets/sealgate.dev/pull, readOnly: true}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealgate.pullTokens.volume" -}}
+{{- with include "sealgate.pullTokens.sources" . -}}
+- name: pull-tokens
+  projected:
+    sources:
+      {{- trim . | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "sealgate.pullTokens.sources" -}}
+{{- range $index, $entry := .Values.registries.platformCredentials }}
+{{- with $entry.tokenAudience }}
+- serviceAccountToken:
+    path: {{ $index | quote }}
+    audience: {{ . | quote }}
+    expirationSeconds: 3600
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* Fields of the pod spec that all components share. Takes (dict "root" $ "component" "webhook" "values" .Values.webhook). */ -}}
 {{- define "sealgate.podSettings" -}}
 serviceAccountName: {{ include "sealgate.fullname" .root }}-{{ .component }}

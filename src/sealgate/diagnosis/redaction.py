@@ -41,7 +41,7 @@ _PUBLIC_NAMES: Final = frozenset(
     {
         *("secretName", "tlsSecret", "caSecret", "selfTestSecret", "sharedCacheSecret", "dockerConfigSecret"),
         *("serviceSecrets", "credentialsSecret", "secretRef", "secretKeyRef", "imagePullSecrets", "pullSecrets"),
-        *("automountServiceAccountToken", "lostKeys", "signature"),
+        *("automountServiceAccountToken", "lostKeys", "signature", "platformCredentials"),
     }
 )
 #: A header whose value has several words, up to the end of its line: schemes differ in where their secret is.

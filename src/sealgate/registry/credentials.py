@@ -7,6 +7,10 @@ characters inside one part of the name) and whose repository begins with the ent
 Credentials are compared by a *fingerprint*, a hash of their content under a random key of this process. Equal robot
 accounts in many namespaces are therefore one, and no fingerprint in memory or in a log can be tried against a password
 list. The fingerprints of all candidates for a repository, in order, are the *identity* of the caller that has them.
+
+Credentials may have a *lease* in place of a secret: it obtains the secret when a registry asks for it, and again before
+that expires. They are compared by the identity that the lease belongs to, so that a new secret does not make
+another caller.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from sealgate.registry.credential_helpers import CredentialHelpers
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+    from sealgate.clocks import Deadline
     from sealgate.references import Repository
 
 #: Maximum bytes of a docker config file.
@@ -47,28 +52,82 @@ _ENTRY_MEMBERS = frozenset({"auth", "username"})
 _WHITE_SPACE = re.compile(r"\s+", re.ASCII)
 
 
+class Lease(Protocol):
+    """Obtains the secret of an identity, and caches it until shortly before it expires. Thread-safe."""
+
+    def obtain(self, deadline: Deadline) -> Login:
+        """Return the secret; may wait for the network.
+
+        Raises:
+            UnavailableError: it could not be obtained, or not by the deadline.
+        """
+
+    def refused(self, login: Login) -> None:
+        """Note that a registry refused a secret."""
+
+
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """A user name and password, or a refresh token. Secrets are not in the `repr`.
+class Login:
+    """What one request for a token, or to a registry, is authenticated with.
 
     Attributes:
         username: the user name; may be empty if there is an identity token.
         password: the password; may be empty if there is an identity token.
         identity_token: OAuth2 refresh token for the registry's token service; None for none.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and password, a refresh token, or a lease. Secrets are not in the `repr`.
+
+    Attributes:
+        username: the user name; may be empty if there is an identity token or a lease.
+        password: the password; may be empty if there is an identity token or a lease.
+        identity_token: OAuth2 refresh token for the registry's token service; None for none.
         hosts: the only hosts that they may be sent to, as references spell them; None for their registry and the token
             service that it names.
-        fingerprint: a keyed hash of all of the above, 16 bytes; equal for equal credentials in this process.
+        identity: the identity that a lease belongs to, of more than three parts; empty for credentials that have none.
+        lease: obtains the secret; None for credentials that hold it.
+        fingerprint: a keyed hash of `compared`, 16 bytes; equal for equal credentials in this process.
     """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] | None = field(default=None, repr=False, compare=False)
+    identity: tuple[str, ...] = ()
+    lease: Lease | None = field(default=None, repr=False, compare=False)
     fingerprint: bytes = field(init=False, repr=False, compare=False)
 
     def only_for(self, hosts: frozenset[str]) -> Credentials:
         """Return the same credentials, which may be sent to some hosts only."""
         return replace(self, hosts=hosts)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What credentials are compared by: the identity of a lease, else the content. They have different lengths."""
+        return self.identity or (self.username, self.password, self.identity_token or "")
+
+    def obtain(self, deadline: Deadline) -> Credentials:
+        """Return the same credentials with their secret; may wait for the network where there is a lease.
+
+        Raises:
+            UnavailableError: the secret could not be obtained.
+        """
+        if self.lease is None:
+            return self
+        login = self.lease.obtain(deadline)
+        return replace(self, username=login.username, password=login.password, identity_token=login.identity_token)
+
+    def refused(self) -> None:
+        """Note that a registry, or its token service, refused the secret that `obtain` returned."""
+        if self.lease is not None:
+            self.lease.refused(Login(self.username, self.password, self.identity_token))
 
     def __post_init__(self) -> None:
         """Compute the fingerprint.
@@ -77,7 +136,7 @@ class Credentials:
             ValueError: a part is not text that can be sent (it has lone surrogates).
         """
         hasher = blake2b(key=_FINGERPRINT_KEY, digest_size=_FINGERPRINT_BYTES)
-        for part in (self.username, self.password, self.identity_token or ""):
+        for part in self.compared:
             data = part.encode()
             # The length first, so that different lists of parts are never hashed as the same bytes.
             hasher.update(len(data).to_bytes(8, "big"))

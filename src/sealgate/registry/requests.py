@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.registry.state import SharedState
 
-_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN = 400, 401, 403
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 
 
 class Query(NamedTuple):
@@ -185,17 +185,28 @@ class RegistryRequests:
         if not every:
             return self._request_as(anonymous, query, refusal)
         first: Answer | UnauthorizedError | None = None
+        missing: UnavailableError | None = None
         for credentials in auth.preferred(anonymous, every):
-            context = anonymous._replace(credentials=credentials)
+            try:
+                held = credentials.obtain(anonymous.policy.deadline)
+            except UnavailableError as error:
+                missing = missing or error
+                continue
+            context = anonymous._replace(credentials=held)
             try:
                 answer = self._request_as(context, query, refusal)
             except UnauthorizedError as error:
+                held.refused()
                 first = first or error
                 continue
-            if not _is_from(answer, anonymous.registry, _FORBIDDEN):
+            # Registries answer 404, too, for what a caller may not read: the missing credentials might read it.
+            refusals = (_FORBIDDEN,) if missing is None else (_FORBIDDEN, _NOT_FOUND)
+            if not _is_from(answer, anonymous.registry, *refusals):
                 auth.prefer(context, every)
                 return answer
             first = first or answer
+        if missing is not None:
+            raise missing
         assert first is not None  # noqa: S101 - for the type checker: each of at least one credentials set it
         if isinstance(first, UnauthorizedError):
             raise first
@@ -226,6 +237,6 @@ class RegistryRequests:
         return self._state.http.send(request, context.policy)
 
 
-def _is_from(answer: Answer, origin: Origin, status: int) -> bool:
+def _is_from(answer: Answer, origin: Origin, *statuses: int) -> bool:
     """Return whether a response has a status and is the registry's own, not that of a storage it redirects to."""
-    return answer.response.status == status and answer.url.origin == origin
+    return answer.response.status in statuses and answer.url.origin == origin

@@ -123,7 +123,7 @@ class SealingKey:
 
     def identify(self, credentials: Sequence[Credentials]) -> str:
         """Return a keyed hash of the credentials that a caller has for one repository, in order; 64 hex digits."""
-        parts = [[each.username, each.password, each.identity_token or ""] for each in credentials]
+        parts = [each.compared for each in credentials]
         return _mac(self._identities, json.dumps(parts).encode()).hex()
 
     def _seal(self, name: str, head: bytes, payload: bytes) -> bytes:

@@ -28,6 +28,7 @@ ANSWERS = {
     "TrentService.DescribeKey": {"KeyMetadata": {"KeyId": KEY, "Arn": ARN}},
     "TrentService.GetPublicKey": {"KeyId": ARN, "PublicKey": "MFk="},
     "TrentService.Sign": {"KeyId": ARN, "Signature": "MEQ="},
+    "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken": {"authorizationData": []},
 }
 STS = (
     b'<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
@@ -65,6 +66,9 @@ def main() -> None:
     boto3.client("kms", **where, **KEYS, aws_session_token="token/of+ASIA0==").describe_key(KeyId=KEY)  # noqa: S106
     boto3.client("sts", **where, **KEYS).assume_role_with_web_identity(
         RoleArn=ROLE, RoleSessionName="sealgate", WebIdentityToken="header.payload.signature", DurationSeconds=3600
+    )
+    boto3.client("ecr", **where, **KEYS, aws_session_token="token/of+ASIA0==").get_authorization_token(  # noqa: S106
+        registryIds=["111122223333"]
     )
     server.shutdown()
     text = json.dumps({"digest": b64encode(DIGEST).decode(), "requests": _Handler.recorded}, indent=1)

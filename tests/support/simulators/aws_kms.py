@@ -77,13 +77,16 @@ class AWSKMSSimulator(HTTPSimulator):
         denied: actions that are refused.
     """
 
+    #: The service that requests are signed for.
+    service = "kms"
+
     def __init__(self, *, clock: Clock | None = None, **more: Any) -> None:
         self.keys: dict[str, AWSKey] = {}
         self.access_key_id, self.secret_access_key = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
         self.web_identity_token = "header.payload.signature"  # noqa: S105 - of the simulator
         self.sessions: dict[str, tuple[str, str]] = {}
         self.denied: set[str] = set()
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         super().__init__(**more)
 
     def add(self, key_id: str, spec: str, **members: Any) -> AWSKey:
@@ -101,10 +104,10 @@ class AWSKMSSimulator(HTTPSimulator):
     def respond(self, request: RecordedRequest) -> Answer:
         target = request.headers.get("x-amz-target", "")
         if not target:
-            return self._assume_role(request)
+            return self.assume_role(request)
         if request.method != "POST" or request.path != "/":
             return _error(404, "UnknownOperationException")
-        if not self._signed(request):
+        if not self.signed(request):
             return _error(_BAD_REQUEST, "InvalidSignatureException")
         action = target.removeprefix("TrentService.")
         if action in self.denied:
@@ -135,7 +138,8 @@ class AWSKMSSimulator(HTTPSimulator):
         signature = sign_digest(key.private, b64decode(asked["Message"]), pss="PSS" in asked["SigningAlgorithm"])
         return json_answer({"KeyId": key.arn, "Signature": b64encode(signature).decode()})
 
-    def _assume_role(self, request: RecordedRequest) -> Answer:
+    def assume_role(self, request: RecordedRequest) -> Answer:
+        """Answer as STS."""
         asked = dict(parse_qsl(request.body.decode()))
         wanted = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": ROLE}
         if asked | wanted != asked or not asked["RoleSessionName"]:
@@ -147,17 +151,18 @@ class AWSKMSSimulator(HTTPSimulator):
         name = f"ASIA{len(self.sessions)}"
         self.sessions[name] = (f"secret-of-{name}", f"token/of+{name}==")
         secret, token = self.sessions[name]
-        end = (self._clock.now() + timedelta(seconds=int(asked["DurationSeconds"]))).timestamp()
+        end = (self.clock.now() + timedelta(seconds=int(asked["DurationSeconds"]))).timestamp()
         found = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token, "Expiration": end}
         result = {"AssumeRoleWithWebIdentityResult": {"Credentials": found}}
         return json_answer({"AssumeRoleWithWebIdentityResponse": result})
 
-    def _signed(self, request: RecordedRequest) -> bool:
+    def signed(self, request: RecordedRequest) -> bool:
+        """Return whether a request has a good signature of a known access key."""
         given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
         date = request.headers.get("x-amz-date", "")
-        if given is None or not given[2].startswith(date[:8]) or (given[3], given[4]) != (REGION, "kms"):
+        if given is None or not given[2].startswith(date[:8]) or (given[3], given[4]) != (REGION, self.service):
             return False
-        if abs(self._clock.now() - datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)) > _SKEW:
+        if abs(self.clock.now() - datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)) > _SKEW:
             return False
         secret, token = self.sessions.get(given[1], (self.secret_access_key, ""))
         if given[1] not in {*self.sessions, self.access_key_id}:
@@ -168,7 +173,9 @@ class AWSKMSSimulator(HTTPSimulator):
         needed = {"host", "x-amz-date", "x-amz-target"} | ({"x-amz-security-token"} if token else set())
         if not needed <= set(names) or names != sorted(names):
             return False
-        headers = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in names)
+        # A test that leads a fixed address here says which one it was.
+        sent = {**request.headers, "host": request.headers.get("x-test-host", request.headers["host"])}
+        headers = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)
         canonical = f"POST\n/\n\n{headers}\n{given[5]}\n{hashlib.sha256(request.body).hexdigest()}"
         hashed = hashlib.sha256(canonical.encode()).hexdigest()
         key = b"AWS4" + secret.encode()

@@ -15,6 +15,7 @@ from sealgate.registry.client import RegistryClient
 from sealgate.verification.verifier import Verifier
 from sealgate_webhook.backends.cluster.backend import OwnSecrets, ReadyPolicies
 from sealgate_webhook.backends.cluster.namespaces import PATH, read_namespace
+from sealgate_webhook.backends.cluster.platform_credentials import platform_credentials
 from sealgate_webhook.backends.cluster.policies import ClusterPolicies
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
 from sealgate_webhook.backends.cluster.trusted_state import ConfigMapTrustedState
@@ -82,6 +83,7 @@ class Reports:
             SharedSecret(reader, namespace, shared) if shared else None,
             pull_secrets=config.pull_secrets,
             kinds=kinds,
+            platform=platform_credentials(config.registries, clock, self.metrics, log),
         )
         self._network = RegistryClient(config.registries.settings(), clock=clock, observer=self.metrics)
         state = ConfigMapTrustedState(api, namespace, config.trusted_state)

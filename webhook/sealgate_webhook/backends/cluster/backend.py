@@ -22,6 +22,7 @@ from sealgate_webhook.backends.cluster.decision_events import (
     DecisionEvents,
 )
 from sealgate_webhook.backends.cluster.namespaces import PATH, ClusterNamespaces, read_namespace
+from sealgate_webhook.backends.cluster.platform_credentials import platform_credentials
 from sealgate_webhook.backends.cluster.policies import ClusterPolicies
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials, SecretReader, SharedSecret
 from sealgate_webhook.backends.cluster.trusted_state import ConfigMapTrustedState
@@ -147,6 +148,7 @@ class ClusterBackend:
             SharedSecret(reader, namespace, shared) if shared else None,
             pull_secrets=config.pull_secrets,
             kinds=config.workload_kinds(),
+            platform=platform_credentials(config.registries, clock, metrics, log),
         )
         self.state = ConfigMapTrustedState(api, namespace, config.trusted_state)
         self.admit_policy_object = PolicyObjectAdmission(

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.process.config import RegistriesConfig
+from sealgate.pull_credentials.settings import PlatformCredentials
 from sealgate.shared_cache.settings import ServerSettings, SharedCacheSettings
 from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
@@ -31,6 +32,7 @@ class Registries(RegistriesConfig):
 
     Attributes:
         docker_config_secret: Secret with credentials for every namespace's images; empty for none.
+        platform_credentials: registries for which the platform's identity of this process is used.
         verifications_per_minute: budget of each host.
         burst: how many of them may come at once.
     """
@@ -38,6 +40,7 @@ class Registries(RegistriesConfig):
     model_config = ConfigDict(extra="forbid")
 
     docker_config_secret: str = ""
+    platform_credentials: tuple[PlatformCredentials, ...] = ()
     verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
     burst: Annotated[int, Field(ge=1)] = 300
 

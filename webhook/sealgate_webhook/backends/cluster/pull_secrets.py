@@ -1,4 +1,4 @@
-"""Credentials for a workload's registries: its pull secrets, its ServiceAccount's, then the cluster-wide one.
+"""Credentials for a workload's registries: its pull secrets or its ServiceAccount's, then those for every workload.
 
 As kubelets do, a pod's own `imagePullSecrets` count, or where it names none those of its ServiceAccount. All
 credentials that match an image are candidates, the longest path first, then in that order. Only Secrets of the
@@ -273,6 +273,7 @@ class ClusterCredentials:
     Args:
         reader: reads Secrets.
         shared: tried after the workload's own; None for none.
+        platform: the platform's identity at registries that the settings list, tried last; None for none.
         pull_secrets: whether workloads' own pull secrets are read, or the only namespaces in which they are.
         kinds: the kinds whose images are verified.
     """
@@ -284,9 +285,11 @@ class ClusterCredentials:
         *,
         pull_secrets: bool | Collection[str],
         kinds: WorkloadKinds,
+        platform: CredentialProvider | None = None,
     ) -> None:
         self._reader = reader
         self._shared = shared
+        self._platform = platform
         self._pull_secrets = pull_secrets if isinstance(pull_secrets, bool) else frozenset(pull_secrets)
         self._kinds = kinds
 
@@ -319,6 +322,8 @@ class ClusterCredentials:
             providers.extend(WorkloadCredentials(self._reader, namespace, *names) for names in named)
         if self._shared is not None:
             providers.append(self._shared)
+        if self._platform is not None:
+            providers.append(self._platform)
         return CredentialChain(providers)
 
     def _reads_from(self, namespace: str) -> bool:

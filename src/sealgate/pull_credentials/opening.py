@@ -1,0 +1,61 @@
+"""Makes a credential provider of the settings. Imported only where the settings list registries."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from sealgate.pull_credentials.leases import LoginLease
+from sealgate.pull_credentials.provider import PlatformCredentialProvider
+from sealgate.pull_credentials.settings import hosts_of, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sealgate.clocks import Clock
+    from sealgate.http.interface import ServiceSource
+    from sealgate.pull_credentials.interface import OpenLogin, RegistryLogin
+    from sealgate.pull_credentials.leases import Observer
+    from sealgate.pull_credentials.settings import PlatformCredentials
+
+#: The clouds by the name that settings have, each with its module, which has an `open_login`.
+PROVIDERS: Final[Mapping[str, str]] = {
+    "aws": "sealgate.pull_credentials.providers.aws",
+}
+
+
+def open_provider(
+    entries: Iterable[PlatformCredentials],
+    services: ServiceSource,
+    clock: Clock,
+    observer: Observer,
+    environ: Mapping[str, str] | None = None,
+) -> PlatformCredentialProvider:
+    """Return the pull credentials of this process; nothing is read or sent yet.
+
+    Args:
+        entries: the settings.
+        services: opens the requests.
+        clock: the time.
+        observer: counts requests.
+        environ: the environment; that of the process by default.
+
+    Raises:
+        ConfigError: an entry cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    leases = {}
+    for host, entry in hosts_of(entries).items():
+        login = _open_login(entry, host, environ)
+        lease = LoginLease(host, entry.provider, login, services, clock, observer)
+        leases[host] = ((entry.provider, *login.identity), lease)
+    return PlatformCredentialProvider(leases)
+
+
+def _open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]) -> RegistryLogin:
+    module = PROVIDERS.get(entry.provider)
+    if module is None:
+        raise invalid(entry.provider, f"there is no such provider; use {', '.join(PROVIDERS)}")
+    open_login: OpenLogin = import_module(module).open_login
+    return open_login(entry, host, environ)

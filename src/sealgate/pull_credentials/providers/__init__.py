@@ -1,0 +1,1 @@
+"""One module for each cloud; see `sealgate.pull_credentials.interface`."""

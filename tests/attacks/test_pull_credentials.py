@@ -1,0 +1,317 @@
+"""Attacks on the platform's identity as pull credentials: secrets that stray, are shared, leak, or make others wait."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sealgate.clocks import Deadline, SystemClock
+from sealgate.errors import UnauthorizedError, UnavailableError
+from sealgate.pull_credentials.leases import LoginLease
+from sealgate.pull_credentials.opening import open_provider
+from sealgate.pull_credentials.provider import PlatformCredentialProvider
+from sealgate.pull_credentials.settings import PlatformCredentials
+from sealgate.references import parse_reference
+from sealgate.registry.callers import Caller
+from sealgate.registry.credentials import CredentialChain, Credentials, Login
+from sealgate.shared_cache.sealing import SealingKey
+from sealgate.workloads.kinds import BUILT_IN
+from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
+from tests.support.builders.objects import policy
+from tests.support.clocks import FakeClock
+from tests.support.environments.pull_credentials import ControlledLogin, Results, RoutedServices
+from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.signers.cosign import Classic, push_classic
+from tests.support.simulators.aws_ecr import REGISTRY
+from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.registry import RegistrySimulator
+from tests.support.simulators.registry_auth import Auth
+from tests.webhook.environment import PATIENCE, open_environment
+from tests.webhook.objects import pod, review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sealgate.clocks import Clock
+    from tests.webhook.environment import ReviewAnswer, WebhookEnvironment
+    from tests.webhook.ways import Way
+
+SECRET = "s3cr3t"
+ROLE = "arn:aws:iam::111122223333:role/sealgate"
+
+
+class Cloud:
+    """A cloud's identity at registries, whose answers a test chooses."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.login = ControlledLogin()
+        self.results = Results()
+        self.services = RoutedServices({}, clock)
+        self._clock = clock
+
+    def lease(self, host: str) -> LoginLease:
+        return LoginLease(host, "aws", self.login, self.services, self._clock, self.results)
+
+    def provider(self, *hosts: str) -> PlatformCredentialProvider:
+        return PlatformCredentialProvider({host: (self.login.identity, self.lease(host)) for host in hosts})
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud(SystemClock())
+    with cloud.services:
+        yield cloud
+        cloud.login.gate.set()
+
+
+@pytest.fixture(params=["basic", "bearer"])
+def registry(request: pytest.FixtureRequest) -> Iterator[RegistrySimulator]:
+    with RegistrySimulator(auth=Auth(request.param, users={"robot": SECRET})) as registry:
+        registry.push_image("team/app", "v1")
+        yield registry
+
+
+def sent_to(simulator: RegistrySimulator) -> str:
+    return repr([(request.path, request.query, dict(request.headers), request.body) for request in simulator.requests])
+
+
+# 155: a host that only a pod names ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "444455556666.dkr.ecr.eu-central-1.amazonaws.com/shop/web",
+        "111122223333.dkr.ecr.us-east-1.amazonaws.com/shop/web",
+        f"{REGISTRY}.evil.example/shop/web",
+        f"{REGISTRY}:8443/shop/web",
+        f"evil.example/{REGISTRY}/shop/web",
+        f"x.{REGISTRY}/shop/web",
+    ],
+)
+def test_attack_155_host_that_is_not_listed_gets_no_identity(cloud: Cloud, image: str) -> None:
+    entries = (PlatformCredentials(provider="aws", hosts=(REGISTRY,)),)
+    environ = {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "/dev/null"}
+    provider = open_provider(entries, cloud.services, FakeClock(), cloud.results, environ)
+    assert provider.candidates(parse_reference(f"{REGISTRY}/shop/web").repository)
+    assert provider.candidates(parse_reference(image).repository) == ()
+
+
+# 156: a listed registry leads the secret elsewhere --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("identity_token", [None, SECRET])
+def test_attack_156_token_service_elsewhere_does_not_get_the_secret(cloud: Cloud, identity_token: str | None) -> None:
+    auth = Auth("bearer", users={"robot": SECRET}, identity_tokens={SECRET})
+    with RegistrySimulator(auth=auth) as registry, RegistrySimulator(auth=auth) as thief:
+        registry.push_image("team/app", "v1")
+        registry.auth.realm = f"{thief.url}/token"
+        cloud.login.answer = Login("robot", SECRET, identity_token)
+        with client_for(registry, thief) as client, pytest.raises(UnauthorizedError, match="which is not among the"):
+            session_of(client, cloud.provider(registry.host)).manifest(repository_of(registry), "v1")
+        assert thief.requests == []
+
+
+def test_attack_156_redirect_does_not_carry_the_secret(cloud: Cloud) -> None:
+    with (
+        RegistrySimulator(auth=Auth("basic", users={"robot": SECRET})) as registry,
+        RegistrySimulator() as thief,
+        client_for(registry, thief) as client,
+    ):
+        digest = registry.push_image("team/app", "v1")
+        thief.push_image("team/app", "v1")
+        provider = cloud.provider(registry.host)
+        session_of(client, provider).manifest(repository_of(registry), "v1")
+        registry.faults.redirect("manifests", f"{thief.url}/v2/team/app/manifests/{digest}", status=307)
+        session_of(client, provider).manifest(repository_of(registry), digest)
+        assert thief.requests
+        assert "authorization" not in sent_to(thief)
+
+
+# 157: answers obtained with the identity, for a caller that has another one -------------------------------------------
+
+
+def test_attack_157_identities_are_equal_only_where_role_and_host_are(cloud: Cloud) -> None:
+    lease = cloud.lease("a.example.org")
+    given = [
+        Credentials(identity=("platform", "a.example.org", "aws", "role", ROLE), lease=lease),
+        Credentials(identity=("platform", "a.example.org", "aws", "role", f"{ROLE}2"), lease=lease),
+        Credentials(identity=("platform", "b.example.org", "aws", "role", ROLE), lease=lease),
+        Credentials(identity=("platform", "a.example.org", "awsrole", ROLE), lease=lease),
+        # What a pull secret may hold, so as to be taken for the identity.
+        Credentials("platform", "a.example.org", "aws"),
+        Credentials("robot", SECRET),
+    ]
+    assert len({each.fingerprint for each in given}) == len(given)
+    key = SealingKey(b"k" * 32, "binding")
+    assert len({key.identify([each]) for each in given}) == len(given)
+
+
+def test_attack_157_renewed_secret_is_the_same_caller(cloud: Cloud, registry: RegistrySimulator) -> None:
+    caller = Caller(cloud.provider(registry.host))
+    before = caller.identity(repository_of(registry))
+    (credentials,) = caller.credentials(repository_of(registry))
+    held = credentials.obtain(Deadline.after(SystemClock(), 30))
+    assert (held.password, held.fingerprint) == (SECRET, credentials.fingerprint)
+    assert (held.fingerprint,) == before
+    assert held.fingerprint != Credentials("robot", SECRET).fingerprint
+
+
+# 158, 159: a cloud that fails or hangs --------------------------------------------------------------------------------
+
+
+class Webhook:
+    """A webhook whose private registry is read with the identity of a cloud."""
+
+    def __init__(self, environment: WebhookEnvironment, cloud: Cloud) -> None:
+        self.environment = environment
+        environment.registry.auth = Auth("basic", users={"robot": SECRET})
+        environment.credential_source = ClusterCredentials(
+            None,  # type: ignore[arg-type]  # no pull secrets are read
+            None,
+            pull_secrets=False,
+            kinds=BUILT_IN,
+            platform=cloud.provider(environment.registry.host),
+        )
+
+    def validate(self, image: str, query: str = PATIENCE) -> ReviewAnswer:
+        return self.environment.validate(review(pod(image)), query)
+
+
+@pytest.fixture
+def webhook(tmp_path: Path, way: Way, cloud: Cloud) -> Iterator[Webhook]:
+    with open_environment(tmp_path, way) as environment:
+        yield Webhook(environment, cloud)
+
+
+def test_attack_158_pods_of_a_failing_registry_cost_one_request(webhook: Webhook, cloud: Cloud) -> None:
+    image = webhook.environment.sign("team/app", "v1")
+    cloud.login.answer = UnavailableError("sts.example.org cannot be reached")
+    names = [image, *(webhook.environment.sign(f"team/app-{number}", "v1") for number in range(8))]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(webhook.validate, names * 4))
+    assert not any(answer.allowed for answer in answers)
+    assert all("no pull credentials for" in answer.message for answer in answers)
+    assert cloud.login.logins == 1
+
+
+def test_attack_158_flood_of_refusals_does_not_renew_the_secret(cloud: Cloud, registry: RegistrySimulator) -> None:
+    registry.auth.users["robot"] = "changed"
+    provider = cloud.provider(registry.host)
+    with client_for(registry) as client:
+        for _ in range(20):
+            with pytest.raises(UnauthorizedError):
+                session_of(client, provider).manifest(repository_of(registry), "v1")
+    assert cloud.login.logins == 1
+
+
+def test_attack_158_pull_secret_of_the_pod_needs_no_cloud(cloud: Cloud, registry: RegistrySimulator) -> None:
+    cloud.login.answer = UnavailableError("sts.example.org cannot be reached")
+    provider = CredentialChain([login(registry, password=SECRET), cloud.provider(registry.host)])
+    with client_for(registry) as client:
+        session_of(client, provider).manifest(repository_of(registry), "v1")
+    assert cloud.login.logins == 0
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_attack_158_refusal_by_other_credentials_does_not_hide_the_failure(cloud: Cloud, status: int) -> None:
+    """Else the image would count as one without signatures, and be refused for longer than the cloud fails."""
+    cloud.login.answer = UnavailableError("sts.example.org cannot be reached")
+    with RegistrySimulator(auth=Auth("basic", users={"robot": SECRET})) as registry, client_for(registry) as client:
+        respond = registry.respond
+        registry.respond = lambda request: (  # type: ignore[method-assign]  # a user without rights
+            Answer(status) if "authorization" in request.headers else respond(request)
+        )
+        provider = CredentialChain([cloud.provider(registry.host), login(registry, password=SECRET)])
+        with pytest.raises(UnavailableError, match="no pull credentials for") as caught:
+            session_of(client, provider).manifest(repository_of(registry), "v1")
+        assert type(caught.value) is UnavailableError
+
+
+def test_attack_159_hanging_cloud_delays_no_other_registry(webhook: Webhook, cloud: Cloud) -> None:
+    environment = webhook.environment
+    image = environment.sign("team/app", "v1")
+    cloud.login.gate.clear()
+    with (
+        RegistrySimulator() as other,
+        client_for(environment.registry, other) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        environment.network = client
+        environment.write(policy("all", "**"))
+        push_classic(other, "team/app", Classic(other.push_image("team/app", "v1"), environment.key))
+        waiting = pool.submit(webhook.validate, image)
+        try:
+            assert cloud.login.entered.wait(60)
+            assert webhook.validate(f"{other.host}/team/app:v1").allowed
+            assert not waiting.done()
+        finally:
+            cloud.login.gate.set()
+        assert waiting.result(60).allowed
+
+
+def test_attack_159_deadline_of_a_review_bounds_the_wait_for_a_cloud(webhook: Webhook, cloud: Cloud) -> None:
+    image = webhook.environment.sign("team/app", "v1")
+    cloud.login.gate.clear()
+    answer = webhook.validate(image, "timeout=2s")
+    assert not answer.allowed
+    assert "ran out of time" in answer.message
+    cloud.login.gate.set()
+    cloud.results.wait_for(1)
+    assert webhook.validate(image).allowed
+    assert cloud.login.logins == 1
+
+
+# 160: the secret in what people see -----------------------------------------------------------------------------------
+
+
+def test_attack_160_secret_is_not_in_messages_logs_or_reprs(webhook: Webhook, cloud: Cloud) -> None:
+    webhook.environment.registry.auth.users["robot"] = "changed"
+    image = webhook.environment.sign("team/app", "v1")
+    answer = webhook.validate(image)
+    assert not answer.allowed
+    cloud.login.answer = ValueError(SECRET)
+    failed = cloud.provider("registry.example.org")
+    (candidate,) = failed.candidates(parse_reference("registry.example.org/app").repository)
+    with pytest.raises(UnavailableError) as caught:
+        candidate.credentials.obtain(Deadline.after(SystemClock(), 30))
+    shown = (answer.message, webhook.environment.log.getvalue(), caught.value.message, cloud.results.problems)
+    assert SECRET not in repr((shown, candidate, Login("robot", SECRET, SECRET), cloud.lease("a.example.org")))
+
+
+# 161: what a cloud, or what answers in its name, issues ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (Login("robot", f"{SECRET}\r\nX-Injected: yes"), 3600),
+        (Login(f"robot\n{SECRET}", "x"), 3600),
+        (Login(identity_token=f"{SECRET}\x00"), 3600),
+        (Login("robot", SECRET * 10_000), 3600),
+        (Login("robot", "\udc80"), 3600),
+        (Login("robot", SECRET), 0),
+        (Login("robot", SECRET), -1e9),
+        (Login("robot", SECRET), float("nan")),
+    ],
+)
+def test_attack_161_secret_that_cannot_be_used_is_not_sent(cloud: Cloud, answer: Login, seconds: float) -> None:
+    cloud.login.answer, cloud.login.seconds = answer, seconds
+    with RegistrySimulator(auth=Auth("basic", users={"robot": SECRET})) as registry, client_for(registry) as client:
+        with pytest.raises(UnavailableError, match="no pull credentials for") as caught:
+            session_of(client, cloud.provider(registry.host)).manifest(repository_of(registry), "v1")
+        assert "authorization" not in sent_to(registry)
+        assert SECRET not in caught.value.message
+
+
+def test_attack_161_secret_is_not_used_for_longer_than_half_a_day(cloud: Cloud) -> None:
+    clock = FakeClock()
+    lease = LoginLease("a.example.org", "aws", cloud.login, cloud.services, clock, cloud.results)
+    cloud.login.seconds = float("inf")
+    lease.obtain(Deadline.after(clock, 30))
+    clock.advance(12 * 3600)
+    cloud.login.answer = Login("robot", "second")
+    assert lease.obtain(Deadline.after(clock, 30)).password == "second"  # noqa: S105 - of the test

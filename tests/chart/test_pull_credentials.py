@@ -43,6 +43,12 @@ def test_only_they_get_tokens_and_only_for_the_audience_that_is_set() -> None:
     assert sorted(with_token) == ["reports", "webhook"]
 
 
+def test_token_for_google_has_the_audience_of_the_pools_provider_by_default() -> None:
+    entry: Manifest = {"provider": "google", "hosts": HOSTS, "parameters": {"audience": "//iam/p"}}
+    volumes = [spec["volumes"] for spec in pods(with_entries(entry))]
+    assert "'audience': 'https://iam/p'" in str(volumes)
+
+
 def test_entries_without_an_audience_mount_nothing() -> None:
     assert "pull-tokens" not in str([spec["volumes"] for spec in pods(with_entries(ECR))])
     assert config(with_entries(), "webhook")["registries"]["platformCredentials"] == []

@@ -201,7 +201,7 @@ burst: {{ .burst | int64 }}
 {{- define "sealgate.platformCredentials" -}}
 {{- $entries := list -}}
 {{- range $index, $entry := .Values.registries.platformCredentials -}}
-{{- $file := ternary (printf "/var/run/secrets/sealgate.dev/pull/%d" $index) "" (not (empty $entry.tokenAudience)) -}}
+{{- $file := ternary (printf "/var/run/secrets/sealgate.dev/pull/%d" $index) "" (not (empty (include "sealgate.pullTokens.audience" $entry))) -}}
 {{- $entries = append $entries (merge (dict "tokenFile" $file) (omit $entry "tokenAudience") (dict "parameters" dict)) -}}
 {{- end -}}
 {{ toJson $entries }}
@@ -223,9 +223,15 @@ burst: {{ .burst | int64 }}
 {{- end -}}
 {{- end -}}
 
+{{- /* The audience of the token of one entry; empty for no token. Google expects https: and the provider's name. */ -}}
+{{- define "sealgate.pullTokens.audience" -}}
+{{- $audience := dig "parameters" "audience" "" . -}}
+{{- .tokenAudience | default (ternary (printf "https:%s" $audience) "" (and (eq .provider "google") (not (empty $audience)))) -}}
+{{- end -}}
+
 {{- define "sealgate.pullTokens.sources" -}}
 {{- range $index, $entry := .Values.registries.platformCredentials }}
-{{- with $entry.tokenAudience }}
+{{- with include "sealgate.pullTokens.audience" $entry }}
 - serviceAccountToken:
     path: {{ $index | quote }}
     audience: {{ . | quote }}

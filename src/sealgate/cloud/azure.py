@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from sealgate.cloud.responses import Call, ask_object, bearer
 from sealgate.service_secrets import credentials_error, optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.http.interface import Services
+
 _ID = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z]{0,127}")
+_ENTRA = "Microsoft Entra ID"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -67,3 +71,24 @@ class AzureApplication:
             proof = {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": self.secret}
         form = {"client_id": self.client_id, "scope": scope, "grant_type": "client_credentials", **proof}
         return urlencode(form).encode()
+
+
+def log_in(
+    application: AzureApplication, authority: str, scope: str, source: str, services: Services
+) -> tuple[str, float]:
+    """Return a token of an application for a resource, and its lifetime in seconds.
+
+    Args:
+        application: the application.
+        authority: address of the cloud that the resource is in ("https://login.microsoftonline.com").
+        scope: the resource ("https://vault.azure.net/.default").
+        source: what messages call the application's credentials; see `describe_secret`.
+        services: sends the request.
+
+    Raises:
+        UnauthorizedError: Entra ID does not accept the application.
+        UnavailableError: it does not answer, or not with a token.
+    """
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    call = Call("POST", application.token_url(authority), headers, application.request_body(scope), None, source)
+    return bearer(ask_object(services, call, _ENTRA), _ENTRA)

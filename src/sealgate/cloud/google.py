@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from sealgate.cloud.responses import Call, ask_object, bearer, text, unexpected
 from sealgate.errors import InvalidKeyError
 from sealgate.keys.encrypted_keys import load_pem
 from sealgate.parsing import strict_json
@@ -20,12 +22,18 @@ from sealgate.service_secrets import bytes_member, credentials_error, text_membe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+    from sealgate.clocks import Clock
+    from sealgate.http.interface import Services
+
 #: Where the token of a workload is exchanged.
 STS_URL = "https://sts.googleapis.com/v1/token"
+#: Seconds that an access token of a service account lives.
+TOKEN_SECONDS = 3600
+_IAM = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/"
+_STS, _CREDENTIALS = "Google STS", "Google IAM Credentials"
 #: Seconds that a JWT counts; Google takes an hour at most.
 JWT_SECONDS = 600
 _MIN_BITS = 2048
@@ -120,6 +128,55 @@ class WorkloadIdentity:
                 "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
             }
         ).encode()
+
+
+def exchange(identity: WorkloadIdentity, scope: str, url: str, source: str, services: Services) -> tuple[str, float]:
+    """Return an access token for a workload identity, and its lifetime in seconds.
+
+    Args:
+        identity: the workload's token.
+        scope: what the access token may do.
+        url: address of the exchange (`STS_URL`).
+        source: what messages call the identity; see `describe_secret`.
+        services: sends the request.
+
+    Raises:
+        UnauthorizedError: Google does not accept the token.
+        UnavailableError: it does not answer, or not with an access token.
+    """
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    call = Call("POST", url, headers, identity.request_body(scope), None, source)
+    return bearer(ask_object(services, call, _STS), _STS)
+
+
+def impersonate(account: str, token: str, scope: str, services: Services, clock: Clock) -> tuple[str, float]:
+    """Return an access token of a service account, and its lifetime in seconds (generateAccessToken).
+
+    Args:
+        account: e-mail address of the service account.
+        token: access token of a principal that may impersonate it.
+        scope: what the access token may do.
+        services: sends the request.
+        clock: the time, from which the lifetime is counted.
+
+    Raises:
+        UnauthorizedError: the principal may not impersonate it.
+        UnavailableError: Google does not answer, or not with an access token.
+    """
+    headers = {
+        "accept": "application/json",
+        "content-type": "application/json",
+        "authorization": f"Bearer {token}",
+    }
+    body = json.dumps({"scope": [scope], "lifetime": f"{TOKEN_SECONDS}s"}).encode()
+    call = Call("POST", f"{_IAM}{account}:generateAccessToken", headers, body, None, "the workload identity")
+    answer = ask_object(services, call, _CREDENTIALS)
+    try:
+        end = datetime.fromisoformat(text(answer, "expireTime", _CREDENTIALS))
+        seconds = (end - clock.now()).total_seconds()
+    except (ValueError, TypeError):
+        raise unexpected(_CREDENTIALS, "expireTime is not a time with a time zone") from None
+    return text(answer, "accessToken", _CREDENTIALS), seconds
 
 
 def _base64url(data: bytes) -> bytes:

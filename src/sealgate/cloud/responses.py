@@ -15,7 +15,7 @@ from sealgate.errors import NotFoundError, UnauthorizedError, UnavailableError, 
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.reasons import Reason
-from sealgate.service_secrets import describe_secret
+from sealgate.service_secrets import describe_secret, text_member
 
 if TYPE_CHECKING:
     from sealgate.http.interface import Response, Services
@@ -105,6 +105,19 @@ def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, o
     if not isinstance(value, Mapping):
         raise unexpected(what, f"{name} is missing or not an object")
     return value
+
+
+def bearer(answer: Mapping[str, object], what: str) -> tuple[str, float]:
+    """Return the token of an OAuth2 answer, and its lifetime in seconds (RFC 6749, 5.1).
+
+    Raises:
+        UnavailableError: one of them is missing or something else.
+    """
+    seconds = answer.get("expires_in")
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise unexpected(what, "expires_in is missing or not a number")
+    found = {"access_token": text(answer, "access_token", what).encode()}
+    return text_member(f"the response of {what}", found, "access_token"), seconds
 
 
 def base64_text(answer: Mapping[str, object], name: str, what: str) -> bytes:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: The clouds by the name that settings have, each with its module, which has an `open_login`.
 PROVIDERS: Final[Mapping[str, str]] = {
     "aws": "sealgate.pull_credentials.providers.aws",
+    "azure": "sealgate.pull_credentials.providers.azure",
+    "google": "sealgate.pull_credentials.providers.google",
 }
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealgate.cloud.azure import AzureApplication
+from sealgate.cloud.azure import AzureApplication, log_in
 from sealgate.cloud.responses import Call, ask_object, member, objects, same, text, unexpected, word
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.http.urls import parse_url
@@ -23,7 +23,6 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
 from sealgate.messages import quote
-from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sealgate.kms.credentials import KMSCredentials
 
 _WHAT = "Azure Key Vault"
-_ENTRA = "Microsoft Entra ID"
 _API = "api-version=7.4"
 #: The most pages of versions, of 25 each; they are in no order of time.
 _MAX_PAGES = 12
@@ -273,12 +271,5 @@ class _Caller:
         return SessionKey(f"{url} {self._cloud.scope}", None, self._given.digest)
 
     def _log_in(self) -> tuple[str, float]:
-        url = self._application.token_url(self._cloud.authority)
-        headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
-        body = self._application.request_body(self._cloud.scope)
-        answer = ask_object(self._services, Call("POST", url, headers, body, None, self._given.source), _ENTRA)
-        seconds = answer.get("expires_in")
-        if isinstance(seconds, bool) or not isinstance(seconds, int):
-            raise unexpected(_ENTRA, "expires_in is missing or not a number")
-        found = {"access_token": text(answer, "access_token", _ENTRA).encode()}
-        return text_member(f"the response of {_ENTRA}", found, "access_token"), seconds
+        cloud = self._cloud
+        return log_in(self._application, cloud.authority, cloud.scope, self._given.source, self._services)

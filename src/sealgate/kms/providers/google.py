@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from sealgate.api.v1alpha1.kms_google import GOOGLE_KMS
-from sealgate.cloud.google import STS_URL, ServiceAccountKey, WorkloadIdentity
+from sealgate.cloud.google import STS_URL, ServiceAccountKey, WorkloadIdentity, exchange
 from sealgate.cloud.responses import Call, ask_object, base64_text, objects, same, text, unexpected
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
 from sealgate.messages import quote
-from sealgate.service_secrets import optional_text_member, text_member
+from sealgate.service_secrets import optional_text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sealgate.kms.credentials import KMSCredentials
 
 _WHAT = "Google Cloud KMS"
-_STS = "Google STS"
 _ENABLED = "ENABLED"
 _SCOPE = "https://www.googleapis.com/auth/cloudkms"
 _STATES: Mapping[str, tuple[str, str]] = {
@@ -182,11 +181,4 @@ class _Caller:
         return SessionKey(url, None, self._given.digest)
 
     def _exchange(self, identity: WorkloadIdentity) -> tuple[str, float]:
-        headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
-        call = Call("POST", self._session.service, headers, identity.request_body(_SCOPE), None, self._given.source)
-        answer = ask_object(self._services, call, _STS)
-        seconds = answer.get("expires_in")
-        if isinstance(seconds, bool) or not isinstance(seconds, int):
-            raise unexpected(_STS, "expires_in is missing or not a number")
-        found = {"access_token": text(answer, "access_token", _STS).encode()}
-        return text_member(f"the response of {_STS}", found, "access_token"), seconds
+        return exchange(identity, _SCOPE, self._session.service, self._given.source, self._services)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import UnauthorizedError, UnavailableError
+from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.http.metadata import MetadataClient
 from sealgate.pull_credentials.leases import LoginLease
 from sealgate.pull_credentials.opening import open_provider
 from sealgate.pull_credentials.provider import PlatformCredentialProvider
 from sealgate.pull_credentials.settings import PlatformCredentials
-from sealgate.references import parse_reference
+from sealgate.references import Repository, parse_reference
 from sealgate.registry.callers import Caller
 from sealgate.registry.credentials import CredentialChain, Credentials, Login
 from sealgate.shared_cache.sealing import SealingKey
@@ -22,17 +23,18 @@ from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
 from tests.support.builders.objects import policy
 from tests.support.clocks import FakeClock
 from tests.support.environments.pull_credentials import ControlledLogin, Results, RoutedServices
-from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
+from tests.support.environments.registry_clients import Names, client_for, login, repository_of, session_of
 from tests.support.signers.cosign import Classic, push_classic
 from tests.support.simulators.aws_ecr import REGISTRY
 from tests.support.simulators.http_messages import Answer
+from tests.support.simulators.metadata import MetadataSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
 from tests.webhook.environment import PATIENCE, open_environment
 from tests.webhook.objects import pod, review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sealgate.clocks import Clock
@@ -53,7 +55,7 @@ class Cloud:
         self._clock = clock
 
     def lease(self, host: str) -> LoginLease:
-        return LoginLease(host, "aws", self.login, self.services, self._clock, self.results)
+        return LoginLease(host, "aws", self.login, self.services, MetadataClient(), self._clock, self.results)
 
     def provider(self, *hosts: str) -> PlatformCredentialProvider:
         return PlatformCredentialProvider({host: (self.login.identity, self.lease(host)) for host in hosts})
@@ -309,9 +311,116 @@ def test_attack_161_secret_that_cannot_be_used_is_not_sent(cloud: Cloud, answer:
 
 def test_attack_161_secret_is_not_used_for_longer_than_half_a_day(cloud: Cloud) -> None:
     clock = FakeClock()
-    lease = LoginLease("a.example.org", "aws", cloud.login, cloud.services, clock, cloud.results)
+    lease = LoginLease("a.example.org", "aws", cloud.login, cloud.services, MetadataClient(), clock, cloud.results)
     cloud.login.seconds = float("inf")
     lease.obtain(Deadline.after(clock, 30))
     clock.advance(12 * 3600)
     cloud.login.answer = Login("robot", "second")
     assert lease.obtain(Deadline.after(clock, 30)).password == "second"  # noqa: S105 - of the test
+
+
+# 162: the metadata service --------------------------------------------------------------------------------------------
+
+METADATA = ("169.254.169.254", "169.254.170.23", "fd00:ec2::23")
+
+
+def open_with_metadata(
+    metadata: MetadataSimulator, services: RoutedServices, provider: str, host: str, environ: Mapping[str, str]
+) -> PlatformCredentialProvider:
+    entry = PlatformCredentials(provider=provider, hosts=(host,), metadataService=True)
+    return open_provider((entry,), services, SystemClock(), Results(), environ, metadata.client())
+
+
+def obtain(provider: PlatformCredentialProvider, host: str) -> Credentials:
+    (candidate,) = provider.candidates(Repository(host, "web"))
+    return candidate.credentials.obtain(Deadline.after(SystemClock(), 30))
+
+
+@pytest.fixture
+def metadata() -> Iterator[MetadataSimulator]:
+    with MetadataSimulator() as simulator:
+        yield simulator
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_attack_162_no_image_name_or_redirect_reaches_the_metadata_service(
+    cloud: Cloud, metadata: MetadataSimulator, address: str
+) -> None:
+    """Not even with the exception switched on: it is another client, which no reference leads to."""
+    obtain(open_with_metadata(metadata, cloud.services, "google", "gcr.io", {}), "gcr.io")
+    literal = f"[{address}]" if ":" in address else address
+    names = Names({"evil.example": address, "127.0.0.1": "127.0.0.1", address: address})
+    with RegistrySimulator() as registry, client_for(registry, resolver=names) as client:
+        registry.faults.redirect("manifests", f"http://{literal}/v1/credentials", status=307)
+        for repository in (Repository("evil.example", "web"), Repository(literal, "web"), repository_of(registry)):
+            with pytest.raises(ForbiddenAddressError, match="not asked"):
+                session_of(client, literal=frozenset({repository.registry})).manifest(repository, "v1")
+        for url in (f"http://{literal}/v1/credentials", "https://evil.example/v1/credentials"):
+            with pytest.raises(ForbiddenAddressError, match="not asked"):
+                client.services(Deadline.after(SystemClock(), 30)).request("GET", url)
+    assert len(metadata.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://evil.example/v1/credentials",
+        "http://169.254.169.254/latest/meta-data/iam/security-credentials/node",
+        "http://169.254.170.23/v1/credentials/../x",
+        "http://169.254.170.23.evil.example/v1/credentials",
+        "http://169.254.170.23@evil.example/v1/credentials",
+        "https://169.254.170.23/v1/credentials",
+        "http://localhost/v1/credentials",
+        "",
+    ],
+)
+def test_attack_162_address_of_the_agent_is_the_fixed_one(
+    cloud: Cloud, metadata: MetadataSimulator, tmp_path: Path, address: str
+) -> None:
+    (tmp_path / "token").write_text(metadata.token)
+    environ = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": address,
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    with pytest.raises(
+        UnavailableError, match=r"AWS_CONTAINER_CREDENTIALS_FULL_URI is not http://169\.254\.170\.23/v1"
+    ):
+        obtain(open_with_metadata(metadata, cloud.services, "aws", REGISTRY, environ), REGISTRY)
+    assert metadata.dialed == []
+    assert cloud.services.asked == []
+
+
+@pytest.mark.parametrize(("provider", "host"), [("aws", REGISTRY), ("azure", "shop1.azurecr.io")])
+def test_attack_162_metadata_service_is_not_asked_unless_the_settings_say_so(
+    cloud: Cloud, metadata: MetadataSimulator, provider: str, host: str
+) -> None:
+    environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}
+    entry = PlatformCredentials(provider=provider, hosts=(host,))
+    opened = open_provider((entry,), cloud.services, SystemClock(), Results(), environ, metadata.client())
+    with pytest.raises(UnavailableError, match="the platform has given this process no identity"):
+        obtain(opened, host)
+    assert metadata.dialed == []
+
+
+def test_attack_162_redirect_and_proxy_lead_the_request_nowhere(
+    cloud: Cloud, metadata: MetadataSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RegistrySimulator() as thief:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, thief.url)
+        metadata.faults.redirect("token", f"{thief.url}/token", status=302)
+        with pytest.raises(UnavailableError, match="the metadata service answers 302"):
+            obtain(open_with_metadata(metadata, cloud.services, "google", "gcr.io", {}), "gcr.io")
+        assert thief.requests == []
+    assert metadata.dialed == [("169.254.169.254", 80)]
+
+
+def test_attack_162_answer_of_something_else_at_the_address_is_not_used(
+    cloud: Cloud, metadata: MetadataSimulator
+) -> None:
+    metadata.flavor = "Amazon"
+    with pytest.raises(UnavailableError, match="it is not that of Google"):
+        obtain(open_with_metadata(metadata, cloud.services, "google", "gcr.io", {}), "gcr.io")
+    metadata.faults.body("token", b"x" * (1 << 20))
+    with pytest.raises(UnavailableError, match="answers with more than"):
+        obtain(open_with_metadata(metadata, cloud.services, "google", "gcr.io", {}), "gcr.io")

@@ -10,6 +10,7 @@ import pytest
 
 from sealgate.clocks import Deadline
 from sealgate.errors import DeadlineError, RateLimitedError, UnauthorizedError, UnavailableError
+from sealgate.http.metadata import MetadataClient
 from sealgate.pull_credentials.leases import MAX_BACKOFF, MIN_AGE, MIN_BACKOFF, LoginLease
 from sealgate.registry.credentials import Login
 from tests.support.clocks import FakeClock
@@ -41,7 +42,7 @@ def results() -> Results:
 @pytest.fixture
 def lease(login: ControlledLogin, clock: FakeClock, results: Results) -> Iterator[LoginLease]:
     with RoutedServices({}, clock) as services:
-        yield LoginLease(HOST, "aws", login, services, clock, results)
+        yield LoginLease(HOST, "aws", login, services, MetadataClient(), clock, results)
 
 
 def soon(clock: FakeClock, seconds: float = 30) -> Deadline:

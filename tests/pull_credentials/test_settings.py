@@ -51,5 +51,12 @@ def test_malformed_entries_are_refused(document: object) -> None:
         PlatformCredentials.model_validate(document)
 
 
+def test_metadata_service_needs_a_provider_that_can_ask_it() -> None:
+    asked = PlatformCredentials(provider="other", hosts=(ECR,), metadataService=True)
+    with pytest.raises(ConfigError, match="provider other: metadataService is not supported"):
+        asked.permit(())
+    asked.permit((), metadata=True)
+
+
 def test_hosts_are_spelled_as_in_references() -> None:
     assert list(hosts_of([entry(f"{ECR.upper()}:443")])) == [ECR]

@@ -202,7 +202,7 @@ burst: {{ .burst | int64 }}
 {{- $entries := list -}}
 {{- range $index, $entry := .Values.registries.platformCredentials -}}
 {{- $file := ternary (printf "/var/run/secrets/sealgate.dev/pull/%d" $index) "" (not (empty (include "sealgate.pullTokens.audience" $entry))) -}}
-{{- $entries = append $entries (merge (dict "tokenFile" $file) (omit $entry "tokenAudience") (dict "parameters" dict)) -}}
+{{- $entries = append $entries (merge (dict "tokenFile" $file) (omit $entry "tokenAudience") (dict "parameters" dict "metadataService" false)) -}}
 {{- end -}}
 {{ toJson $entries }}
 {{- end -}}

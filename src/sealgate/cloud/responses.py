@@ -83,6 +83,22 @@ def ask_object(services: Services, call: Call, what: str) -> Mapping[str, object
     return value
 
 
+def object_of(response: Response, what: str) -> Mapping[str, object]:
+    """Return the JSON object in a response that was not asked for by `ask`.
+
+    Raises:
+        UnavailableError: its status is not 200, or it is something else.
+    """
+    if response.status != _OK:
+        code = _code(response.body)
+        raise UnavailableError(f"{what} answers {response.status}{f' {code}' if code else ''}")
+    try:
+        return strict_json.parse_object(response.body, "it", limit=MAX_ANSWER_BYTES)
+    except strict_json.MalformedError:
+        # Without the cause, which may quote a token.
+        raise unexpected(what, "not a JSON object") from None
+
+
 def text(answer: Mapping[str, object], name: str, what: str) -> str:
     """Return a member that must be text.
 

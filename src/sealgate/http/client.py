@@ -237,7 +237,7 @@ class HTTPClient:
 
     def _ask(self, request: Request, policy: RequestPolicy) -> Response:
         origin = request.url.origin
-        guard = Guard(policy.deadline, f"asking {quote(origin.authority)}", _allowance(request.limit))
+        guard = Guard(policy.deadline, f"asking {quote(origin.authority)}", allowance(request.limit))
         guard.left()
         rules = self._rules(origin, policy)
         context = self._context(request, policy) if origin.scheme == "https" else None
@@ -276,16 +276,16 @@ class HTTPClient:
         try:
             connection.connect()
         except OSError as error:
-            raise _connect_error(origin, error, guard) from error
+            raise connect_error(origin, error, guard) from error
         return connection
 
     def _exchange(self, key: object, connection: Connection, request: Request) -> Response:
         """Send a request on a connection; keep the connection if the response was read to its end, else close it."""
         reusable = False
         try:
-            response, reusable = _converse(connection, request)
+            response, reusable = converse(connection, request)
         except (OSError, InvalidResponseError, ValueError) as error:
-            raise _exchange_error(request.url.origin, error, connection.guard) from error
+            raise exchange_error(request.url.origin, error, connection.guard) from error
         finally:
             if reusable:
                 self._idle.keep(key, connection)
@@ -298,8 +298,14 @@ class _StaleConnectionError(UnreachableError):
     """The connection was closed before any byte of a response came."""
 
 
-def _converse(connection: Connection, request: Request) -> tuple[Response, bool]:
-    """Return the response, and whether the connection can be used again."""
+def converse(connection: Connection, request: Request) -> tuple[Response, bool]:
+    """Send a request on a connection; return the response, and whether the connection can be used again.
+
+    Raises:
+        VerificationError: a successful response had more bytes than the request's limit.
+        UnavailableError: its headers do not end, or its encoding was not requested.
+        OSError, InvalidResponseError, ValueError: see `exchange_error`.
+    """
     connection.send(_head_of(request))
     if request.body:
         connection.send(request.body)
@@ -338,7 +344,7 @@ def _head_of(request: Request) -> bytes:
     return "\r\n".join((*lines, "\r\n")).encode("latin-1")
 
 
-def _allowance(limit: int) -> int:
+def allowance(limit: int) -> int:
     """Return how many bytes may be received for a body of at most `limit`, with headers and an eighth for framing."""
     return limit + limit // 8 + _HEADER_BYTES
 
@@ -354,7 +360,7 @@ def _read_body(connection: Connection, parser: ResponseParser, request: Request)
             f"{guard.doing}: it answers in the encoding {quote(encoding, 40)}, which was not requested"
         )
     if not good:
-        guard.allowance = guard.received + _allowance(limit)
+        guard.allowance = guard.received + allowance(limit)
     try:
         _receive_body(connection, parser, limit)
     except FloodError:
@@ -379,7 +385,8 @@ def _without_authorization(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "authorization"}
 
 
-def _connect_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
+def connect_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
+    """Return the error for a connection that cannot be made."""
     if isinstance(error, TimeoutError) and error.errno is None:  # with a number it is the system's own timeout
         return guard.ran_out()
     host = quote(origin.authority)
@@ -401,7 +408,8 @@ class _RefusedError(NotTLSError):
     """No process listens at that port. For a host without a port, one may still listen at the port of plain HTTP."""
 
 
-def _exchange_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
+def exchange_error(origin: Origin, error: Exception, guard: Guard) -> UnavailableError:
+    """Return the error for a request that cannot be sent, or whose response is not valid HTTP."""
     msg = f"{quote(origin.authority)} broke off: {_cause(error)}"
     if isinstance(error, OSError | NoResponseError):
         return _StaleConnectionError(msg) if guard.received == 0 else UnreachableError(msg)

@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealgate.http.interface import Services
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
-    from sealgate.http.interface import Services
+    from sealgate.http.interface import Response
+    from sealgate.http.metadata import MetadataEndpoint
     from sealgate.pull_credentials.settings import PlatformCredentials
     from sealgate.registry.credentials import Login
 
@@ -35,6 +38,15 @@ class Issued:
     seconds: float
 
 
+class CloudServices(Services, Protocol):
+    """Requests to services of a cloud, and to the metadata service of this node, under one deadline."""
+
+    def metadata(
+        self, endpoint: MetadataEndpoint, headers: Mapping[str, str], query: Mapping[str, str] | None = None
+    ) -> Response:
+        """Ask a metadata service; see `MetadataClient.get`. Only logins of entries with `metadata_service` do so."""
+
+
 class RegistryLogin(Protocol):
     """The platform's identity, exchanged for a secret of one registry. Thread-safe."""
 
@@ -50,10 +62,11 @@ class RegistryLogin(Protocol):
     def remedy(self) -> str:
         """What to do when the cloud refuses ("permit ecr:GetAuthorizationToken to the role")."""
 
-    def log_in(self, services: Services, clock: Clock) -> Issued:
+    def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Obtain a secret.
 
-        Only addresses that are fixed for the host are asked, and the host itself.
+        Only addresses that are fixed for the host are asked, and the host itself; and the metadata service, where the
+        entry says so.
 
         Args:
             services: sends the requests, under one deadline.

@@ -22,8 +22,11 @@ from sealgate.messages import quote
 from sealgate.pull_credentials.interface import MAX_SECRET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealgate.clocks import Clock
-    from sealgate.http.interface import ServiceSource
+    from sealgate.http.interface import Response, Services, ServiceSource
+    from sealgate.http.metadata import MetadataClient, MetadataEndpoint
     from sealgate.pull_credentials.interface import Issued, RegistryLogin
     from sealgate.registry.credentials import Login
 
@@ -82,16 +85,18 @@ class LoginLease:
         provider: the cloud, for metrics.
         login: obtains secrets.
         services: opens the requests.
+        metadata: asks metadata services.
         clock: measures lifetimes and pauses.
         observer: counts requests.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what is asked for, and four edges
+    def __init__(  # noqa: PLR0913, PLR0917 - what is asked for, and the edges
         self,
         host: str,
         provider: str,
         login: RegistryLogin,
         services: ServiceSource,
+        metadata: MetadataClient,
         clock: Clock,
         observer: Observer,
     ) -> None:
@@ -99,6 +104,7 @@ class LoginLease:
         self._provider = provider
         self._login = login
         self._services = services
+        self._metadata = metadata
         self._clock = clock
         self._observer = observer
         self._lock = threading.Lock()
@@ -174,7 +180,8 @@ class LoginLease:
 
     def _fetch(self) -> Issued:
         deadline = Deadline.after(self._clock, FETCH_SECONDS)
-        issued = self._login.log_in(self._services.services(deadline), self._clock)
+        services = _Services(self._services.services(deadline), self._metadata, deadline)
+        issued = self._login.log_in(services, self._clock)
         secret = issued.login
         if not all(map(_is_sendable, (secret.username, secret.password, secret.identity_token or ""))):
             raise UnavailableError("the cloud issued a secret that cannot be sent in a header, or is too long")
@@ -207,6 +214,20 @@ class LoginLease:
     def _describe(self, problem: str) -> str:
         host = quote(self._host)
         return f"no pull credentials for {host} by {self._login.who}: {problem}; {self._login.remedy}"
+
+
+class _Services:
+    """See `CloudServices`."""
+
+    def __init__(self, services: Services, metadata: MetadataClient, deadline: Deadline) -> None:
+        self.request = services.request
+        self._metadata = metadata
+        self._deadline = deadline
+
+    def metadata(
+        self, endpoint: MetadataEndpoint, headers: Mapping[str, str], query: Mapping[str, str] | None = None
+    ) -> Response:
+        return self._metadata.get(endpoint, self._deadline, headers, query)
 
 
 def _is_sendable(text: str) -> bool:

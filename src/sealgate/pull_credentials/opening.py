@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from sealgate.http.metadata import MetadataClient
 from sealgate.pull_credentials.leases import LoginLease
 from sealgate.pull_credentials.provider import PlatformCredentialProvider
 from sealgate.pull_credentials.settings import hosts_of, invalid
@@ -33,6 +34,7 @@ def open_provider(
     clock: Clock,
     observer: Observer,
     environ: Mapping[str, str] | None = None,
+    metadata: MetadataClient | None = None,
 ) -> PlatformCredentialProvider:
     """Return the pull credentials of this process; nothing is read or sent yet.
 
@@ -42,15 +44,17 @@ def open_provider(
         clock: the time.
         observer: counts requests.
         environ: the environment; that of the process by default.
+        metadata: asks metadata services; only entries with `metadata_service` have it do so.
 
     Raises:
         ConfigError: an entry cannot be used.
     """
     environ = os.environ if environ is None else environ
+    metadata = metadata or MetadataClient()
     leases = {}
     for host, entry in hosts_of(entries).items():
         login = _open_login(entry, host, environ)
-        lease = LoginLease(host, entry.provider, login, services, clock, observer)
+        lease = LoginLease(host, entry.provider, login, services, metadata, clock, observer)
         leases[host] = ((entry.provider, *login.identity), lease)
     return PlatformCredentialProvider(leases)
 

@@ -35,6 +35,7 @@ class PlatformCredentials(BaseModel):
         hosts: the registries, as references spell them.
         parameters: what the provider needs besides, by name; its module lists the names.
         token_file: file of the ServiceAccount's token for the provider; empty where the platform names the file.
+        metadata_service: whether the identity is asked for at the metadata service of the node.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
@@ -43,16 +44,20 @@ class PlatformCredentials(BaseModel):
     hosts: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_HOSTS)]
     parameters: dict[str, _Parameter] = Field(default_factory=dict)
     token_file: str = ""
+    metadata_service: bool = False
 
-    def permit(self, names: Collection[str]) -> None:
-        """See that the entry has no parameters that its provider does not know.
+    def permit(self, names: Collection[str], *, metadata: bool = False) -> None:
+        """See that the entry asks for nothing that its provider does not know.
 
         Args:
-            names: those that it knows.
+            names: the parameters that it knows.
+            metadata: whether it can ask the metadata service for the identity.
 
         Raises:
-            ConfigError: there are others.
+            ConfigError: there are other parameters, or the metadata service cannot be asked.
         """
+        if self.metadata_service and not metadata:
+            raise invalid(self.provider, "metadataService is not supported")
         unknown = sorted(self.parameters.keys() - set(names))
         if unknown:
             known = f"it knows {', '.join(sorted(names))}" if names else "it has none"

@@ -1,8 +1,9 @@
-"""Amazon ECR: the IAM role of the ServiceAccount (IRSA), exchanged for an authorization token.
+"""Amazon ECR: the IAM role of the ServiceAccount (IRSA or EKS Pod Identity), exchanged for an authorization token.
 
 The token of the ServiceAccount goes to STS of the registry's region (AssumeRoleWithWebIdentity), or to the address of
 STS that the environment names (`AWS_ENDPOINT_URL_STS`), and the signed request for the authorization token to
-`api.ecr.REGION.amazonaws.com`. Source: Amazon ECR API 2015-09-21, GetAuthorizationToken.
+`api.ecr.REGION.amazonaws.com`. With EKS Pod Identity the access key is from the agent on the node, whose address must
+be the fixed one, in place of STS. Source: Amazon ECR API 2015-09-21, GetAuthorizationToken.
 """
 
 from __future__ import annotations
@@ -10,23 +11,25 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealgate.cloud.aws import ERROR_CODES, Scope, WebIdentity, assume_role, sign_post
-from sealgate.cloud.identities import aws_identity
-from sealgate.cloud.responses import Call, ask_object, base64_text, objects, same, text, unexpected
+from sealgate.cloud.aws import ERROR_CODES, AWSCredentials, Scope, WebIdentity, assume_role, sign_post
+from sealgate.cloud.identities import PlatformIdentity, aws_identity
+from sealgate.cloud.responses import Call, ask_object, base64_text, object_of, objects, same, text, unexpected
+from sealgate.errors import UnavailableError
+from sealgate.http.metadata import MetadataEndpoint
 from sealgate.messages import quote
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid, require_identity
 from sealgate.registry.credentials import Login
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
-    from sealgate.cloud.aws import AWSCredentials
-    from sealgate.cloud.identities import PlatformIdentity
-    from sealgate.http.interface import Services
+    from sealgate.pull_credentials.interface import CloudServices
     from sealgate.pull_credentials.settings import PlatformCredentials
 
 #: A private registry of an account, in the partitions that have this form of host (Amazon ECR, "Private registry").
@@ -37,34 +40,29 @@ HOST: Final = re.compile(
 _WHAT = "Amazon ECR"
 _TARGET = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
 _USERNAME = "AWS"
+_AGENT = "the agent of EKS Pod Identity"
+_AGENTS: Final = (MetadataEndpoint.EKS_POD_IDENTITY, MetadataEndpoint.EKS_POD_IDENTITY_IPV6)
 
 
 def open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]) -> ECRLogin:
     """Return what logs in to a registry of Amazon ECR; see `OpenLogin`. There are no parameters."""
-    entry.permit(())
+    entry.permit((), metadata=True)
     matched = HOST.fullmatch(host)
     if matched is None:
         raise invalid(entry.provider, f"{quote(host)} is not ACCOUNT.dkr.ecr.REGION.amazonaws.com")
-    return ECRLogin(host, matched["account"], matched["region"], matched["domain"], aws_identity(environ))
+    role: Role | PodIdentity = PodIdentity.of(environ) if entry.metadata_service else Role(aws_identity(environ))
+    return ECRLogin(host, matched["account"], matched["region"], matched["domain"], role)
 
 
 @dataclass(frozen=True, slots=True)
-class ECRLogin:
-    """See `RegistryLogin`.
+class Role:
+    """The role of the ServiceAccount, by a token that STS exchanges (IRSA).
 
     Attributes:
-        host: the registry.
-        account: the account that it belongs to.
-        region: its region.
-        domain: the domain of the services of its partition.
-        role: the role of the ServiceAccount; None if the environment names none.
+        token: role and token; None if the environment names none.
     """
 
-    host: str
-    account: str
-    region: str
-    domain: str
-    role: PlatformIdentity | None
+    token: PlatformIdentity | None
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -76,6 +74,89 @@ class ECRLogin:
         """The role."""
         return f"the IAM role {quote(self._arn)}"
 
+    def access_key(self, sts: str, services: CloudServices) -> AWSCredentials:
+        """Return an access key; the token goes to STS."""
+        given = require_identity(self.token, "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE").read()
+        return assume_role(WebIdentity.from_members(given.source, given.data), sts, given.source, services)
+
+    @property
+    def _arn(self) -> str:
+        return "of the ServiceAccount" if self.token is None else self.token.data["roleArn"].decode("ascii", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """The role of the ServiceAccount, by the agent of EKS Pod Identity on the node.
+
+    Attributes:
+        address: where the environment says that the agent is; only the fixed addresses are asked.
+        token: file of the token for the agent.
+    """
+
+    address: str
+    token: PlatformIdentity | None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> PodIdentity:
+        """Read the variables that EKS sets."""
+        file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+        token = PlatformIdentity(_AGENT, Path(file), "token", {}) if file else None
+        return cls(environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""), token)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The agent: there is one role for each ServiceAccount."""
+        return ("pod identity", self.address)
+
+    @property
+    def who(self) -> str:
+        """The role, whose name is not known here."""
+        return "the role of EKS Pod Identity"
+
+    def access_key(self, sts: str, services: CloudServices) -> AWSCredentials:
+        """Return an access key; the token goes to the agent."""
+        del sts
+        token = require_identity(self.token, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+        endpoint = next((each for each in _AGENTS if each.url == self.address), None)
+        if endpoint is None:
+            msg = f"AWS_CONTAINER_CREDENTIALS_FULL_URI is not {' or '.join(each.url for each in _AGENTS)}"
+            raise UnavailableError(msg)
+        given = token.read()
+        headers = {"accept": "application/json", "authorization": text_member(given.source, given.data, "token")}
+        answer = object_of(services.metadata(endpoint, headers), _AGENT)
+        names = {"accessKeyId": "AccessKeyId", "secretAccessKey": "SecretAccessKey", "sessionToken": "Token"}
+        data = {key: text(answer, name, _AGENT).encode() for key, name in names.items()}
+        return AWSCredentials.from_secret(f"the response of {_AGENT}", data)
+
+
+@dataclass(frozen=True, slots=True)
+class ECRLogin:
+    """See `RegistryLogin`.
+
+    Attributes:
+        host: the registry.
+        account: the account that it belongs to.
+        region: its region.
+        domain: the domain of the services of its partition.
+        role: gives access keys.
+    """
+
+    host: str
+    account: str
+    region: str
+    domain: str
+    role: Role | PodIdentity
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The role."""
+        return self.role.identity
+
+    @property
+    def who(self) -> str:
+        """The role."""
+        return self.role.who
+
     @property
     def remedy(self) -> str:
         """The rights that it needs."""
@@ -84,9 +165,10 @@ class ECRLogin:
             "ecr:GetDownloadUrlForLayer"
         )
 
-    def log_in(self, services: Services, clock: Clock) -> Issued:
+    def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Ask for an authorization token; see `RegistryLogin.log_in`."""
-        answer = self._ask(self._assume_role(services), services, clock)
+        key = self.role.access_key(f"https://sts.{self.region}.{self.domain}", services)
+        answer = self._ask(key, services, clock)
         found = objects(answer.get("authorizationData"), _WHAT)
         if len(found) != 1:
             raise unexpected(_WHAT, "it does not have one authorization token")
@@ -101,18 +183,9 @@ class ECRLogin:
             raise unexpected(_WHAT, "expiresAt is missing or not a number")
         return Issued(Login(username, password), end - clock.now().timestamp())
 
-    def _assume_role(self, services: Services) -> AWSCredentials:
-        given = require_identity(self.role, "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE").read()
-        address = f"https://sts.{self.region}.{self.domain}"
-        return assume_role(WebIdentity.from_members(given.source, given.data), address, given.source, services)
-
-    def _ask(self, credentials: AWSCredentials, services: Services, clock: Clock) -> Mapping[str, object]:
+    def _ask(self, credentials: AWSCredentials, services: CloudServices, clock: Clock) -> Mapping[str, object]:
         url = f"https://api.ecr.{self.region}.{self.domain}/"
         body = json.dumps({"registryIds": [self.account]}).encode()
         given = {"content-type": "application/x-amz-json-1.1", "x-amz-target": _TARGET}
         headers = sign_post(url, given, body, Scope(self.region, "ecr"), credentials, clock.now())
         return ask_object(services, Call("POST", url, headers, body, None, self.who, ERROR_CODES), _WHAT)
-
-    @property
-    def _arn(self) -> str:
-        return "of the ServiceAccount" if self.role is None else self.role.data["roleArn"].decode("ascii", "replace")

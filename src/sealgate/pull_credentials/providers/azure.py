@@ -1,7 +1,8 @@
 """Azure Container Registry: the workload identity of the ServiceAccount, exchanged for a refresh token of the registry.
 
 The token of the ServiceAccount goes to Microsoft Entra ID. The token that it issues goes to the listed registry alone,
-which exchanges it (`POST /oauth2/exchange`) for a refresh token of its own.
+which exchanges it (`POST /oauth2/exchange`) for a refresh token of its own. With the metadata service, the token of
+Entra ID is from there (a managed identity of the node).
 Source: Azure Container Registry, "AAD-OAuth", and API 2021-07-01.
 """
 
@@ -15,19 +16,21 @@ from urllib.parse import urlencode
 
 from sealgate.cloud.azure import AzureApplication, log_in
 from sealgate.cloud.identities import azure_identity
-from sealgate.cloud.responses import Call, ask_object, text, unexpected
+from sealgate.cloud.responses import Call, ask_object, object_of, text, unexpected
+from sealgate.http.metadata import MetadataEndpoint
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid, require_identity
 from sealgate.registry.credentials import Login
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
     from sealgate.cloud.identities import PlatformIdentity
-    from sealgate.http.interface import Services
+    from sealgate.pull_credentials.interface import CloudServices
     from sealgate.pull_credentials.settings import PlatformCredentials
 
 #: A registry's name, with the hash of its domain name label where it has one.
@@ -40,32 +43,35 @@ _AUTHORITIES: Final[Mapping[str, str]] = {
 }
 _WHAT = "Azure Container Registry"
 #: Registries of all clouds accept this audience (azure-containerregistry 1.2.0).
-_SCOPE = "https://containerregistry.azure.net/.default"
+_RESOURCE = "https://containerregistry.azure.net"
+_METADATA = "the metadata service"
+_CLIENT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _API_VERSION = "2021-07-01"
 
 
 def open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]) -> ACRLogin:
-    """Return what logs in to a registry of Azure; see `OpenLogin`. There are no parameters."""
-    entry.permit(())
+    """Return what logs in to a registry of Azure; see `OpenLogin`. Parameter: clientId, with metadataService."""
+    entry.permit(("clientId",) if entry.metadata_service else (), metadata=True)
     matched = HOST.fullmatch(host)
     if matched is None:
         raise invalid(entry.provider, f"{quote(host)} is not NAME.azurecr.io")
-    return ACRLogin(host, _AUTHORITIES[matched["domain"]], azure_identity(environ))
+    if entry.metadata_service:
+        client = entry.require("clientId", _CLIENT) if entry.parameters else ""
+        return ACRLogin(host, ManagedIdentity(client))
+    return ACRLogin(host, Workload(_AUTHORITIES[matched["domain"]], azure_identity(environ)))
 
 
 @dataclass(frozen=True, slots=True)
-class ACRLogin:
-    """See `RegistryLogin`.
+class Workload:
+    """The workload identity of the ServiceAccount.
 
     Attributes:
-        host: the registry.
         authority: issues tokens, unless the environment names another address.
-        workload: the workload identity; None if the environment names none.
+        application: tenant, client and token; None if the environment names none.
     """
 
-    host: str
     authority: str
-    workload: PlatformIdentity | None
+    application: PlatformIdentity | None
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -77,26 +83,82 @@ class ACRLogin:
         """The client."""
         return f"the workload identity {quote(self._member('clientId'))} for Azure"
 
+    def token(self, services: CloudServices) -> str:
+        """Return a token of Entra ID for registries."""
+        where = "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"
+        given = require_identity(self.application, where).read()
+        application = AzureApplication.from_secret(given.source, given.data)
+        return log_in(application, self.authority, f"{_RESOURCE}/.default", given.source, services)[0]
+
+    def _member(self, name: str) -> str:
+        return "" if self.application is None else self.application.data[name].decode("ascii", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedIdentity:
+    """A managed identity of the node, by the metadata service (IMDS, API 2018-02-01).
+
+    Attributes:
+        client: its client ID; empty where the node has one identity.
+    """
+
+    client: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The client."""
+        return ("managed", self.client)
+
+    @property
+    def who(self) -> str:
+        """The client."""
+        return f"the managed identity {self.client} of the node" if self.client else "the managed identity of the node"
+
+    def token(self, services: CloudServices) -> str:
+        """Return a token of Entra ID for registries."""
+        query = {"api-version": "2018-02-01", "resource": _RESOURCE}
+        query |= {"client_id": self.client} if self.client else {}
+        answer = object_of(services.metadata(MetadataEndpoint.AZURE, {"Metadata": "true"}, query), _METADATA)
+        found = {"access_token": text(answer, "access_token", _METADATA).encode()}
+        return text_member(f"the response of {_METADATA}", found, "access_token")
+
+
+@dataclass(frozen=True, slots=True)
+class ACRLogin:
+    """See `RegistryLogin`.
+
+    Attributes:
+        host: the registry.
+        source: gives tokens of Entra ID.
+    """
+
+    host: str
+    source: Workload | ManagedIdentity
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """See `RegistryLogin.identity`."""
+        return self.source.identity
+
+    @property
+    def who(self) -> str:
+        """See `RegistryLogin.who`."""
+        return self.source.who
+
     @property
     def remedy(self) -> str:
         """The rights that it needs."""
-        return "let the identity trust the ServiceAccount, and give it the role AcrPull on the registry"
+        trust = "let the identity trust the ServiceAccount, and " if isinstance(self.source, Workload) else ""
+        return f"{trust}give the identity the role AcrPull on the registry"
 
-    def log_in(self, services: Services, clock: Clock) -> Issued:
+    def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Exchange the token; see `RegistryLogin.log_in`."""
-        where = "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"
-        given = require_identity(self.workload, where).read()
-        application = AzureApplication.from_secret(given.source, given.data)
-        token, _ = log_in(application, self.authority, _SCOPE, given.source, services)
-        form = {"grant_type": "access_token", "service": self.host, "access_token": token}
+        form = {"grant_type": "access_token", "service": self.host, "access_token": self.source.token(services)}
         headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
         url = f"https://{self.host}/oauth2/exchange?api-version={_API_VERSION}"
         call = Call("POST", url, headers, urlencode(form).encode(), None, self.who)
         refresh_token = text(ask_object(services, call, _WHAT), "refresh_token", _WHAT)
         return Issued(Login(identity_token=refresh_token), _end_of(refresh_token) - clock.now().timestamp())
-
-    def _member(self, name: str) -> str:
-        return "" if self.workload is None else self.workload.data[name].decode("ascii", "replace")
 
 
 def _end_of(token: str) -> int:

@@ -37,7 +37,7 @@ class Difference:
         note: a part of the converter's note that says so.
         denied: images that only sealgate denies.
         admitted: images that only sealgate admits. The signer is the one that the policy names, but the peer does not
-            read its signature from where it is.
+            read its signature from where it is, or wants it of each platform.
     """
 
     note: str
@@ -48,6 +48,12 @@ class Difference:
 SAME = Difference("")
 STORAGES = "count wherever cosign stores them"
 DIFFERENCES = {
+    **{
+        ("containers-sigstore", policy): Difference(
+            "signature of the index, which names the manifests", admitted=frozenset({"key/index"})
+        )
+        for policy in ("sigstore", "scopes")
+    },
     ("policy-controller", "key"): Difference(STORAGES, admitted=frozenset({"key/bundle"})),
     ("policy-controller", "any-authority"): Difference(STORAGES, admitted=frozenset({"key/bundle"})),
     ("policy-controller", "attestation"): Difference(STORAGES, admitted=frozenset({"attested/bundle"})),

@@ -13,11 +13,12 @@ import json
 import re
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.data.peers.programs import containers, policy_controller
-from tests.support.builders.peers import DATA, PEERS, VERDICTS, image_digests, serve_images
+from tests.support.builders.peers import DATA, PEERS, VERDICTS, Peer, image_digests, serve_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PROGRAMS: Mapping[str, type[Program]] = {
     "policy-controller": policy_controller.PolicyTester,
     "containers": containers.Skopeo,
+    "containers-sigstore": containers.Skopeo,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120
@@ -35,22 +37,28 @@ _IMAGE = re.compile(r"(REGISTRY|registry\.example\.org)/[a-z0-9/-]+(@sha256:[0-9
 
 def main(name: str, version: str, path: str) -> None:
     """Record the verdicts of one peer."""
-    peer = PEERS[name]
-    with tempfile.TemporaryDirectory() as folder, serve_images() as registry:
-        program = PROGRAMS[name](path, Path(folder), registry.host)
-        recorded = {}
-        for policy, file in peer.files.items():
-            written = Path(folder) / file.name
-            written.write_text(peer.policy(file, registry.host))
-            recorded[policy] = {
-                repository: _cleaned(
-                    program.denial(written, peer.image(repository, registry.host)), folder, registry.host
-                )
-                for repository in image_digests()
-                if is_about(file.read_text(), repository)
-            }
+    peer, kind = PEERS[name], PROGRAMS[name]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve_images(tls=kind.tls) as registry,
+        closing(kind(path, Path(folder), registry)) as program,
+    ):
+        recorded = {
+            policy: verdicts(peer, program, file, Path(folder), registry.host) for policy, file in peer.files.items()
+        }
     document = {"tool": f"{name} {version}", "policies": recorded}
     (DATA / name / VERDICTS).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def verdicts(peer: Peer, program: Program, file: Path, folder: Path, registry: str) -> dict[str, str]:
+    """Return what a program says about the images that a policy could be about."""
+    written = folder / file.name
+    written.write_text(peer.policy(file, registry))
+    return {
+        repository: _cleaned(program.denial(written, peer.image(repository, registry)), str(folder), registry)
+        for repository in image_digests()
+        if is_about(file.read_text(), repository)
+    }
 
 
 def is_about(policy: str, repository: str) -> bool:

@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.x509 import load_der_x509_certificate
+
 from sealgate.references import Digest
 from tests.support.builders.cosign_layouts import entries, load_layout
 from tests.support.simulators.openshift import OpenShiftSimulator
@@ -71,12 +74,19 @@ class Peer:
         return recording
 
 
-PEERS = {peer.name: peer for peer in (Peer("containers", by_tag=True, mirrored=True), Peer("policy-controller"))}
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("containers", by_tag=True, mirrored=True),
+        Peer("containers-sigstore", by_tag=True, mirrored=True),
+        Peer("policy-controller"),
+    )
+}
 
 
-def serve_images() -> OpenShiftSimulator:
+def serve_images(*, tls: bool = False) -> OpenShiftSimulator:
     """Return a registry, without the referrers API, that has all images with all their signatures."""
-    registry = OpenShiftSimulator(referrers_api=False)
+    registry = OpenShiftSimulator(referrers_api=False, tls=tls)
     for layout in _LAYOUTS:
         load_layout(layout, registry)
     digests = image_digests()
@@ -121,6 +131,28 @@ def _words(registry: str) -> Iterable[tuple[str, str]]:
     for word, path in keys.items():
         yield f"{word}_BASE64", base64.b64encode(path.read_bytes()).decode()
         yield word, json.dumps(path.read_text())
+    for word, pem in sigstore_keys().items():
+        yield word, json.dumps(pem)
     yield "USER_ISSUER", issuers["user"]
     yield "CI_ISSUER", issuers["ci"]
     yield "REGISTRY", registry
+
+
+def sigstore_keys() -> dict[str, str]:
+    """Return the CA certificates of the recorded sigstore, and the keys of its Rekor 1 and its CT log, in PEM."""
+    root = json.loads(TRUSTED_ROOT.read_text())
+    chains = [one["rawBytes"] for ca in root["certificateAuthorities"] for one in ca["certChain"]["certificates"]]
+    return {
+        "FULCIO_CHAIN": "".join(map(_certificate, chains)),
+        "REKOR_KEY": _public_key(root["tlogs"][0]["publicKey"]["rawBytes"]),
+        "CTLOG_KEY": _public_key(root["ctlogs"][0]["publicKey"]["rawBytes"]),
+    }
+
+
+def _certificate(encoded: str) -> str:
+    return load_der_x509_certificate(base64.b64decode(encoded)).public_bytes(Encoding.PEM).decode()
+
+
+def _public_key(encoded: str) -> str:
+    key = load_der_public_key(base64.b64decode(encoded))
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

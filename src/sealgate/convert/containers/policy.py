@@ -54,6 +54,10 @@ _PLATFORMS = (
     "of a multi-platform image, a node verifies only the manifest that it pulls; sealgate requires that the index is "
     "signed, or the manifest of every platform (acceptPlatformSignatures)"
 )
+_INDEXES = (
+    "of a multi-platform image, a node verifies only the manifest that it pulls; sealgate requires the cosign "
+    "signature of the index, which names the manifests by digest"
+)
 _AUTHENTICATOR, _POLICY = "Authenticator", "VerificationPolicy"
 
 
@@ -222,6 +226,7 @@ class _Converter:
             self._note("", _PLATFORMS)
         else:
             spec, secrets = cosign(requirement, keys, name)
+            self._note("", _INDEXES)
         for secret in secrets:
             files = " ".join(secret.paths) or "the key data"
             self._note(field, f"put {quote(files)} into the Secret {secret.name} under the key {secret.key}")

@@ -12,6 +12,8 @@ from tests.support.builders.peers import REGISTRY
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.simulators.openshift import OpenShiftSimulator
+
 _MIRROR = """\
 [[registry]]
 prefix = "{name}"
@@ -25,9 +27,11 @@ _REJECTED = "Source image rejected: "
 class Skopeo:
     """A `Program`."""
 
-    def __init__(self, path: str, folder: Path, registry: str) -> None:
+    tls = False
+
+    def __init__(self, path: str, folder: Path, registry: OpenShiftSimulator) -> None:
         self._path, self._folder = path, folder
-        (folder / "registries.conf").write_text(_MIRROR.format(name=REGISTRY, host=registry))
+        (folder / "registries.conf").write_text(_MIRROR.format(name=REGISTRY, host=registry.host))
         (folder / "registries.d").mkdir()
         (folder / "registries.d" / "default.yaml").write_text("default-docker: {use-sigstore-attachments: true}\n")
 
@@ -51,3 +55,6 @@ class Skopeo:
         if not found:
             raise RuntimeError(done.stderr)
         return why
+
+    def close(self) -> None:
+        pass

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.simulators.openshift import OpenShiftSimulator
+
 
 class Program(Protocol):
     """The program of another admission tool.
@@ -14,10 +16,15 @@ class Program(Protocol):
     Args:
         path: of the program.
         folder: for its files.
-        registry: address of the registry with the images, plain HTTP.
+        registry: has the images.
+
+    Attributes:
+        tls: whether the registry must have TLS.
     """
 
-    def __init__(self, path: str, folder: Path, registry: str) -> None: ...
+    tls: bool
+
+    def __init__(self, path: str, folder: Path, registry: OpenShiftSimulator) -> None: ...
 
     def denial(self, policies: Path, image: str) -> str:
         """Return why it denies an image under the policies of a file; empty if it admits the image.
@@ -25,3 +32,6 @@ class Program(Protocol):
         Raises:
             RuntimeError: its answer is not a verdict.
         """
+
+    def close(self) -> None:
+        """End what it has started."""

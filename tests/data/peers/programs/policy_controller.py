@@ -15,11 +15,15 @@ from tests.support.builders.peers import TRUSTED_ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.simulators.openshift import OpenShiftSimulator
+
 
 class PolicyTester:
     """A `Program`."""
 
-    def __init__(self, path: str, folder: Path, registry: str) -> None:
+    tls = False
+
+    def __init__(self, path: str, folder: Path, registry: OpenShiftSimulator) -> None:
         del registry
         self._path, self._home = path, folder
         self._root = folder / "trustroot"
@@ -35,6 +39,9 @@ class PolicyTester:
             raise RuntimeError(done.stderr)
         answer: dict[str, Any] = json.loads(done.stdout)
         return "; ".join(answer["errors"])
+
+    def close(self) -> None:
+        pass
 
 
 def trust_root(name: str) -> dict[str, Any]:

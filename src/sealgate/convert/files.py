@@ -12,6 +12,7 @@ from sealgate.convert.connaisseur.policies import convert_connaisseur, is_config
 from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
 from sealgate.convert.kyverno import policies as kyverno
+from sealgate.convert.openshift import policies as openshift
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.convert.portieris import policies as portieris
 from sealgate.errors import PolicyError
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
-    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {' and '.join(portieris.KINDS)} of {portieris.GROUP}, "
+    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {' and '.join(portieris.KINDS)} of {portieris.GROUP} "
+    f"or {openshift.GROUP}, "
     "Connaisseur's Helm values, or one containers policy.json"
 )
 
@@ -36,6 +38,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     GROUP: KINDS,
     policy_controller.GROUP: (policy_controller.KIND,),
     kyverno.GROUP: kyverno.KINDS,
+    openshift.GROUP: openshift.KINDS,
     portieris.GROUP: portieris.KINDS,
 }
 
@@ -87,6 +90,7 @@ def convert_texts(
         GROUP: partial(convert_kritis, server=server, namespace=namespace),
         kyverno.GROUP: partial(kyverno.convert_kyverno, trusted_root=trusted_root),
         policy_controller.GROUP: partial(policy_controller.convert_cluster_image_policies, trusted_root=trusted_root),
+        openshift.GROUP: openshift.convert_openshift,
         portieris.GROUP: portieris.convert_portieris,
     }
     return converters[group](objects)

@@ -79,7 +79,19 @@ def convert_containers_policy(
     Raises:
         PolicyError: `policy` is not a valid policy.json; the tools that read it would reject it as well.
     """
-    return _Converter(read_file, registries).convert(policy)
+    return _Converter(read_file, registries).convert([(policy, {})])
+
+
+def convert_containers_policies(policies: Sequence[tuple[object, Mapping[str, Any]]]) -> Conversion:
+    """Convert several `policy.json`, each of which holds somewhere else.
+
+    Args:
+        policies: the parsed JSON of each, and further fields of its VerificationPolicies, which say where it holds.
+
+    Raises:
+        PolicyError: one of them is not a valid policy.json.
+    """
+    return _Converter(None, None).convert(policies)
 
 
 class _Converter:
@@ -94,18 +106,26 @@ class _Converter:
         self._used: set[tuple[str, str]] = set()
         self._lost: list[tuple[Scope, str, Sequence[object]]] = []  # scopes that no selector covers
 
-    def convert(self, policy: object) -> Conversion:
+    def convert(self, given: Sequence[tuple[object, Mapping[str, Any]]]) -> Conversion:
         """Return the objects."""
+        found = [(self._outcomes(policy), common) for policy, common in given]
+        rejects = any(outcome is None for outcomes, _ in found for outcome in outcomes.values())
+        unmatched = "deny" if rejects else "admit"
+        self._note("", f"images that no policy covers must be {_PAST[unmatched]}: set unmatchedImages: {unmatched}")
+        policies: list[Mapping[str, Any]] = []
+        for outcomes, common in found:
+            for scope, names in outcomes.items():
+                policies += self._policies(scope, names, list(outcomes), unmatched, common)
+        return Conversion((*self._authenticators.values(), *policies), tuple(self._notes), unmatched)
+
+    def _outcomes(self, policy: object) -> dict[Scope, list[str] | None]:
+        """Return what the images of each scope must meet; see `_outcome`."""
+        self._lost.clear()
         table = self._table(policy)
         outcomes = {scope: self._outcome(scope, field, given) for scope, (field, given) in table.items()}
         self._check_lost(table, outcomes)
         self._reject_tags(table, outcomes)
-        unmatched = "deny" if any(outcome is None for outcome in outcomes.values()) else "admit"
-        self._note("", f"images that no policy covers must be {_PAST[unmatched]}: set unmatchedImages: {unmatched}")
-        policies: list[Mapping[str, Any]] = []
-        for scope, names in outcomes.items():
-            policies += self._policies(scope, names, list(outcomes), unmatched)
-        return Conversion((*self._authenticators.values(), *policies), tuple(self._notes), unmatched)
+        return outcomes
 
     # Read the policy --------------------------------------------------------------------------------------------
 
@@ -235,11 +255,16 @@ class _Converter:
         return name
 
     def _policies(
-        self, scope: Scope, names: list[str] | None, scopes: Sequence[Scope], unmatched: str
+        self,
+        scope: Scope,
+        names: list[str] | None,
+        scopes: Sequence[Scope],
+        unmatched: str,
+        common: Mapping[str, Any],
     ) -> list[Mapping[str, Any]]:
         if names is None:
             return []
-        spec: dict[str, Any] = {"images": scope.selectors()}
+        spec: dict[str, Any] = {**common, "images": scope.selectors()}
         excluded = [selector for inside in narrower(scope, scopes) for selector in inside.selectors()]
         if len(excluded) > MAX_SELECTORS:
             raise _malformed(

@@ -1,0 +1,1 @@
+"""Conversion of the ClusterImagePolicies and ImagePolicies of OpenShift."""

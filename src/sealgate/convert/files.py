@@ -12,6 +12,7 @@ from sealgate.convert.connaisseur.policies import convert_connaisseur, is_config
 from sealgate.convert.containers.policy import convert_containers_policy
 from sealgate.convert.kritis.objects import GROUP, KINDS, convert_kritis
 from sealgate.convert.kyverno import policies as kyverno
+from sealgate.convert.kyverno import validating
 from sealgate.convert.openshift import policies as openshift
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.convert.portieris import policies as portieris
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
-    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {' and '.join(portieris.KINDS)} of {portieris.GROUP} "
-    f"or {openshift.GROUP}, "
-    "Connaisseur's Helm values, or one containers policy.json"
+    f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {validating.KINDS[0]} of {validating.GROUP}, "
+    f"{' and '.join(portieris.KINDS)} of {portieris.GROUP} or {openshift.GROUP}, Connaisseur's Helm values, or one "
+    "containers policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
@@ -38,6 +39,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     GROUP: KINDS,
     policy_controller.GROUP: (policy_controller.KIND,),
     kyverno.GROUP: kyverno.KINDS,
+    validating.GROUP: validating.KINDS,
     openshift.GROUP: openshift.KINDS,
     portieris.GROUP: portieris.KINDS,
 }
@@ -89,6 +91,7 @@ def convert_texts(
     converters: Mapping[str, Callable[[Sequence[Document]], Conversion]] = {
         GROUP: partial(convert_kritis, server=server, namespace=namespace),
         kyverno.GROUP: partial(kyverno.convert_kyverno, trusted_root=trusted_root),
+        validating.GROUP: partial(validating.convert_image_validating_policies, trusted_root=trusted_root),
         policy_controller.GROUP: partial(policy_controller.convert_cluster_image_policies, trusted_root=trusted_root),
         openshift.GROUP: openshift.convert_openshift,
         portieris.GROUP: portieris.convert_portieris,

@@ -57,7 +57,12 @@ format: $(READY) ## format the code and fix lint
 	$(BIN)/ruff format .
 
 bench: $(READY) ## measure throughput, latency and memory (under 15 minutes; run it on an idle machine)
+ifdef BENCH_PYTHON
+	@UV_PROJECT_ENVIRONMENT=.venv-bench $(BIN)/uv sync --quiet --locked --python $(BENCH_PYTHON)
+	@.venv-bench/bin/python bench/run.py $(BENCH)
+else
 	@$(BIN)/python bench/run.py $(BENCH)
+endif
 
 bench-long: $(READY) ## sign 100,000 tags by a policy, with one interruption (an hour; run it on an idle machine)
 	@$(BIN)/python bench/long.py
@@ -79,4 +84,4 @@ kind-down: ## delete that cluster and its registry
 	@scripts/kind-down.sh
 
 clean: ## remove the files that make creates
-	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-bench .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import platform
 import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 import traceback
@@ -91,6 +93,7 @@ class Bench:
 def main() -> int:
     """Measure, print, and return 1 if a floor was missed."""
     options = _options()
+    print(f"Python {platform.python_version()}, {sys.executable}; {_optimized()}", file=sys.stderr)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -106,6 +109,12 @@ def main() -> int:
         charts.write_charts(options.docs / "plots", bench.curves)
         document_rows(options.docs / "performance.md", rows)
     return 0 if all(row.good for row in rows) else 1
+
+
+def _optimized() -> str:
+    """Return whether Python says that it was built with optimizations of its own, as the images' Python is."""
+    chosen = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return "configured with --enable-optimizations" if chosen else "not configured with --enable-optimizations"
 
 
 def _measure(part: str, bench: Bench) -> list[Row]:

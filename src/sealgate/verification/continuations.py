@@ -6,8 +6,10 @@ stays taken.
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, wait
+import asyncio
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealgate.errors import UnavailableError
@@ -16,7 +18,6 @@ from sealgate.verification.wait_slots import RECHECK_SECONDS, seconds_until_rech
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from concurrent.futures import Future
 
     from sealgate.clocks import Deadline
     from sealgate.verification.wait_slots import WaitingRequest, WaitSlot, WaitSlots
@@ -74,6 +75,11 @@ class Continuations:
         else:
             self._waiting.setdefault(future, []).append(_Continuation(host, slot, start, on_result, on_error))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a result is missing."""
+        return bool(self._waiting)
+
     def run(self, deadline: Deadline) -> None:
         """Continue with results as they arrive, until none is missing or the deadline has passed.
 
@@ -90,6 +96,27 @@ class Continuations:
                 for future in done:
                     self._continue(future)
                 if not done:
+                    self._recheck(request)
+
+    async def run_in_loop(self, deadline: Deadline) -> None:
+        """Do the same as `run` in the thread of an event loop, which goes on meanwhile."""
+        if not self._waiting:
+            return
+        progress, watched = asyncio.Event(), set[Future[Any]]()
+        notify = partial(_notify, asyncio.get_running_loop(), progress)
+        with self._slots.waiting(self._namespace) as request:
+            while self._waiting:
+                for future in self._waiting.keys() - watched:
+                    watched.add(future)
+                    future.add_done_callback(notify)
+                timeout = seconds_until_recheck(deadline)
+                late = not await _wake_up(progress, timeout)
+                done = [future for future in self._waiting if future.done()]
+                for future in done:
+                    self._continue(future)
+                if late and not done:
+                    if timeout < RECHECK_SECONDS:
+                        return
                     self._recheck(request)
 
     def cancel(self) -> None:
@@ -135,6 +162,22 @@ class Continuations:
             for continuation in continuations:
                 continuation.slot.release()
                 continuation.on_error(error)
+
+
+async def _wake_up(progress: asyncio.Event, seconds: float) -> bool:
+    """Wait for progress; return whether there was some in time."""
+    try:
+        await asyncio.wait_for(progress.wait(), seconds)
+    except TimeoutError:
+        return False
+    progress.clear()
+    return True
+
+
+def _notify(loop: asyncio.AbstractEventLoop, progress: asyncio.Event, _future: Future[Any]) -> None:
+    """Wake the event loop; called in the thread that completes a future."""
+    with suppress(RuntimeError):  # the loop is closed: the process ends, and the caller with it
+        loop.call_soon_threadsafe(progress.set)
 
 
 def _wait(futures: Collection[Future[Any]], timeout: float) -> Collection[Future[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.errors import DeadlineError, RateLimitedError, UnavailableError
 from sealgate.verification.tasks import NoSlotError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _TICK = 0.05
 #: Seconds between two sweeps of the queue.
 _SWEEP_SECONDS = 1.0
+#: Tasks that may wait before callers that must not be held up leave the queue to others: its sweep holds the lock for
+#: some microseconds for each.
+MAX_QUICK: Final = 256
 
 
 class Workers:
@@ -72,6 +75,11 @@ class Workers:
             self._start(other, reraise=other is task)
         if task.waiting:
             self._ensure_paced(task)
+
+    @property
+    def busy(self) -> bool:
+        """Whether so many tasks wait that adding one may take a while; read without the lock."""
+        return len(self._queue) > MAX_QUICK
 
     def join(self, task: Task, requester: Requester, deadline: float) -> None:
         """Note that another one wants a task too; see `WorkQueue.join`."""

@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from flask import Flask, request_started
 
+from sealgate.policies.decisions import UnmatchedImages
 from sealgate_webhook.server.bodies import LARGE_BYTES
+from tests.support.builders.objects import policy
 from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually
 
@@ -38,6 +41,47 @@ def test_review_that_no_thread_takes_in_time_is_answered_with_when_to_retry(envi
         assert first.result(60).allowed
     assert environment.metric("sealgate_admission_reviews_in_flight") == 0
     assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="denied") == 1
+
+
+def test_small_review_is_verified_without_a_thread_of_flask(environment: WebhookEnvironment) -> None:
+    begun: list[Flask] = []
+
+    def note(app: Flask, **_: object) -> None:
+        begun.append(app)
+
+    with request_started.connected_to(note):
+        assert environment.validate(review(pod(environment.sign("team/app", "v1")))).allowed
+        assert not environment.validate(review(pod(environment.push("team/other", "v1")))).allowed
+        assert begun == []
+        # The signal is that of the application's requests: `mutate` resolves the tag in a thread.
+        assert environment.mutate(review(pod(environment.sign("team/third", "v1")))).allowed
+        assert len(begun) == 1
+
+
+def test_review_whose_policies_change_while_it_waits_is_decided_by_the_new_ones(
+    environment: WebhookEnvironment,
+) -> None:
+    environment.unmatched = UnmatchedImages.DENY
+    image, go = environment.sign("team/app", "v1"), threading.Event()
+    environment.registry.faults.wait_for("/manifests/v1", go)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(environment.validate, review(pod(image)))
+        eventually(lambda: bool(environment.registry.requests))
+        environment.write(policy("all", "other.example.org/**"))
+        environment.source.poll()
+        go.set()
+        assert waiting.result(60).code == 403
+
+
+def test_review_is_denied_at_its_deadline_while_the_registry_is_silent(environment: WebhookEnvironment) -> None:
+    image, go = environment.sign("team/app", "v1"), threading.Event()
+    environment.registry.faults.wait_for("/manifests/v1", go)
+    late = environment.validate(review(pod(image)), "timeout=1s")
+    assert (late.allowed, late.code) == (False, 503)
+    assert "ran out of time" in late.message
+    go.set()
+    eventually(lambda: environment.validate(review(pod(image))).allowed)
+    assert environment.metric("sealgate_admission_reviews_in_flight") == 0
 
 
 def test_large_review_from_memory_needs_no_thread_of_the_pool(environment: WebhookEnvironment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,3 +155,24 @@ def _fits(held: Held, size: int) -> bool:
     except BusyError:
         return False
     return True
+
+
+def test_place_without_a_thread_counts_as_one(held: Held) -> None:
+    with ExitStack() as stack:
+        granted = [stack.enter_context(held.pool.place("shop", 10)) for _ in range(6)]
+        # One tenant gets at most half of the places, whether it waits with threads or without.
+        assert granted == [True] * 4 + [False] * 2
+        held.submit("shop")
+        held.submit("other")
+        held.has_begun("other")
+        # Those that wait for a thread come first.
+        with held.pool.place("third", 10) as place:
+            assert not place
+    held.has_begun("shop", "other")
+
+
+def test_place_needs_room_in_memory(held: Held) -> None:
+    with held.pool.place("shop", 600) as first, held.pool.place("other", 600) as second:
+        assert (first, second) == (True, False)
+    with held.pool.place("other", 600) as again:
+        assert again

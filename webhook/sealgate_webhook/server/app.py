@@ -17,6 +17,7 @@ from sealgate import self_test
 from sealgate_webhook.admission.exceptions import stamp
 from sealgate_webhook.admission.outcome import AdmissionOutcome
 from sealgate_webhook.admission.sources import CachedNamespaces
+from sealgate_webhook.admission.steps import InSteps, ReviewSteps
 from sealgate_webhook.admission.workloads import DEFAULT_RULES, Admission
 from sealgate_webhook.reviews.request import MAX_REVIEW_BYTES, UnusableReviewError
 from sealgate_webhook.reviews.response import deny
@@ -86,7 +87,14 @@ def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembl
     """
     policies, credentials, namespaces = backend.policies, backend.credentials, backend.namespaces
     full = Admission(verifier, policies, namespaces, credentials, kinds, rules)
-    memory = Admission(verifier.from_memory(), policies, CachedNamespaces(namespaces), credentials, kinds, rules)
+    known = CachedNamespaces(namespaces)
+    memory = Admission(verifier.from_memory(), policies, known, credentials, kinds, rules)
+    verdicts = Admission(verifier.from_verdicts(), policies, known, credentials, kinds, rules)
+
+    def in_steps() -> ReviewSteps:
+        steps = verifier.in_steps()
+        return ReviewSteps(steps, Admission(steps, policies, known, credentials, kinds, rules).validate)
+
     endpoint = partial(AdmissionEndpoint, timeout=timeout, clock=clock, metrics=metrics, log=log, callers=callers)
     refuse = _self_test(policies)
     endpoints = {
@@ -94,6 +102,7 @@ def create_endpoints(  # noqa: PLR0913, PLR0917 - what the endpoints are assembl
             "validate",
             full.validate,
             memory.validate,
+            InSteps(verdicts.validate, in_steps),
             kinds=kinds,
             denies=True,
             decided=backend.decided,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sealgate.clocks import Clock
     from sealgate.policies.decisions import ImageVerdict
     from sealgate.workloads.kinds import WorkloadKinds
+    from sealgate_webhook.admission.steps import InSteps
     from sealgate_webhook.counters import PolicyCounters
     from sealgate_webhook.metrics import Metrics
     from sealgate_webhook.reviews.request import AdmissionRequest, UnusableReviewError
@@ -49,6 +50,7 @@ class AdmissionEndpoint:
         handler: decides about a request; it may wait.
         from_memory: decides in the same way without waiting, or raises `NotInMemoryError`; None where there is no such
             way.
+        in_steps: decides in the same way in an event loop; None where there is no such way.
         kinds: the kinds whose images the handler needs; None for policy objects.
         denies: whether a review that fails is denied; otherwise it is admitted, for a later endpoint to deny.
         decided: called for every decision about a request; None for no callback.
@@ -67,6 +69,7 @@ class AdmissionEndpoint:
         name: str,
         handler: AdmissionHandler,
         from_memory: AdmissionHandler | None = None,
+        in_steps: InSteps | None = None,
         *,
         kinds: WorkloadKinds | None,
         denies: bool,
@@ -82,6 +85,7 @@ class AdmissionEndpoint:
         self._name = name
         self._handler = handler
         self._from_memory = from_memory
+        self._in_steps = in_steps
         self._kinds = kinds
         self._denies = denies
         self._timeout = timeout
@@ -150,12 +154,34 @@ class AdmissionEndpoint:
             deadline: by when the response must be on its way.
             arrived: when it arrived, on the clock's `monotonic`.
         """
-        if self._from_memory is None:
+        return self._try(self._from_memory, request, deadline, arrived)
+
+    def answer_from_verdicts(self, request: AdmissionRequest, deadline: Deadline, arrived: float) -> bytes | None:
+        """Return the response to a request, the same as `answer` has; None if a verdict is not cached.
+
+        Where there is no way in steps, it is that of `answer_from_memory`. See `answer` for the arguments.
+        """
+        handler = self._from_memory if self._in_steps is None else self._in_steps.cached
+        return self._try(handler, request, deadline, arrived)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is a way in steps."""
+        return self._in_steps is not None
+
+    async def answer_in_steps(self, request: AdmissionRequest, deadline: Deadline, arrived: float) -> bytes | None:
+        """Return the response to a request, the same as `answer` has; None if a thread must wait for it.
+
+        The event loop goes on while the request waits. See `answer` for the arguments.
+        """
+        if self._in_steps is None:
             return None
-        try:
-            return self._answer(self._from_memory, request, deadline, arrived)
-        except NotInMemoryError:
-            return None
+        with self._in_steps.steps() as steps:
+            answer = self._try(steps.decide, request, deadline, arrived)
+            if answer is None and steps.waiting:
+                await steps.wait(deadline)
+                answer = self._try(steps.decide, request, deadline, arrived)
+            return answer
 
     def answer_unusable(self, error: UnusableReviewError, arrived: float) -> bytes:
         """Return the response to a review that cannot be understood."""
@@ -168,6 +194,17 @@ class AdmissionEndpoint:
         message = f"the webhook has too many reviews that wait for registries; try again in {RETRY_SECONDS} s"
         outcome = identify(self._failed(message, "too many reviews", unavailable=True))
         return self._respond(request, outcome, encode_response(request.uid, outcome.response), arrived)
+
+    def _try(
+        self, handler: AdmissionHandler | None, request: AdmissionRequest, deadline: Deadline, arrived: float
+    ) -> bytes | None:
+        """Return the response of a handler; None if there is none, or it cannot decide without waiting."""
+        if handler is None:
+            return None
+        try:
+            return self._answer(handler, request, deadline, arrived)
+        except NotInMemoryError:
+            return None
 
     def _answer(
         self, handler: AdmissionHandler, request: AdmissionRequest, deadline: Deadline, arrived: float

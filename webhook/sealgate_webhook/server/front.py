@@ -6,7 +6,9 @@ else goes to the Flask application, in threads:
 - small reviews are decoded in the event loop, and answered there if they can be answered from memory;
 - large ones wait for each other only: for the bytes that they take while they are received, then for the one thread
   that decodes them, and answers them from memory if it can;
-- reviews that may have to wait are handed to the Flask application in a pool that namespaces share fairly;
+- small reviews whose images must be verified have that begun, wait in the event loop in the place of a thread, and are
+  answered here (decision 19);
+- other reviews that may have to wait are handed to the Flask application in a pool that namespaces share fairly;
 - reviews of policy objects have a pool of their own: one at a time of each user, and two in total;
 - probes are answered in the event loop; all other requests go to the Flask application, in the pool.
 
@@ -101,7 +103,10 @@ class Front:
                 length, deadline = endpoint.accept(head)
                 if 0 <= length <= LARGE_BYTES:
                     body = await self._small.receive(receive, length)
-                    request, answer = _from_memory(endpoint, body, deadline, head.arrived)
+                    request = endpoint.decode(body)
+                    answer = endpoint.answer_from_verdicts(request, deadline, head.arrived)
+                    if answer is None and endpoint.has_steps:
+                        answer = await self._in_steps(endpoint, request, length, deadline, head.arrived)
                 else:
                     request, answer = await self._large_review(endpoint, scope, receive, length, deadline, head.arrived)
                 if answer is None:
@@ -133,6 +138,16 @@ class Front:
                 return await asyncio.wait_for(decoded, max(deadline.remaining(), 0))
             except TimeoutError as error:
                 raise busy() from error
+
+    async def _in_steps(
+        self, endpoint: AdmissionEndpoint, request: AdmissionRequest, size: int, deadline: Deadline, arrived: float
+    ) -> bytes | None:
+        """Return the response to a review that waits here, in a thread's place; None if a thread must answer it."""
+        answer = None
+        with self._pool.place(request.namespace, size) as granted:
+            if granted:
+                answer = await endpoint.answer_in_steps(request, deadline, arrived)
+        return endpoint.answer_from_memory(request, deadline, arrived) if answer is None else answer
 
     async def _hand_on(  # noqa: PLR0913, PLR0917 - one request and its deadline
         self,

@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.fair_queues import FairQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: Requests that wait for a thread.
 MAX_WAITING: Final = 1024
@@ -86,6 +87,30 @@ class RequestPool:
         self._dispatch()
         return request
 
+    @contextmanager
+    def place(self, tenant: str, size: int) -> Iterator[bool]:
+        """Hold the place of a thread meanwhile, for a request that waits without one.
+
+        Args:
+            tenant: whose share it counts in.
+            size: bytes that it keeps in memory.
+
+        Yields:
+            Whether there was a place; never while other requests wait for a thread.
+        """
+        request = PooledRequest(tenant, size, _nothing)
+        with self._lock:
+            fits = self._running[tenant] < self._free and self._sizes[tenant] + size <= self._bytes
+            granted = fits and not len(self._waiting)
+            if granted:
+                self._take(request)
+                self._account(tenant, size)
+        try:
+            yield granted
+        finally:
+            if granted:
+                self._done(request)
+
     def withdraw(self, request: PooledRequest) -> bool:
         """Take a request out of the queue; return whether no thread has taken it, and none will."""
         with self._lock:
@@ -107,9 +132,12 @@ class RequestPool:
         """Take the request whose turn it is out of the queue; None if no tenant with one may have a thread."""
         request = self._waiting.pop(lambda tenant, _: self._running[tenant] < self._free)
         if request is not None:
-            self._free -= 1
-            self._running[request.tenant] += 1
+            self._take(request)
         return request
+
+    def _take(self, request: PooledRequest) -> None:
+        self._free -= 1
+        self._running[request.tenant] += 1
 
     def _run(self, request: PooledRequest) -> None:
         if not request.result.set_running_or_notify_cancel():
@@ -138,3 +166,7 @@ class RequestPool:
         self._sizes[tenant] += size
         if not self._sizes[tenant]:
             del self._sizes[tenant]
+
+
+def _nothing() -> None:
+    """Do nothing: the work of a request that waits without a thread."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -39,6 +40,8 @@ POLL_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 30.0
 #: The most problems of an invalid set that are logged.
 MAX_LOGGED_PROBLEMS: Final = 20
+#: Namespaces without an object among the files that are kept, the least recently reviewed dropped first.
+MAX_UNKNOWN_NAMESPACES: Final = 1024
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -159,7 +162,7 @@ class PolicyFilesSource:
     def get(self, name: str) -> Namespace:
         """Return a namespace with the labels of its object among the files; without one its labels are not known."""
         known = self._snapshot.namespaces.get(name) if self._snapshot else None
-        return known or Namespace(name, complete=False)
+        return known or _unknown(name)
 
     def cached(self, name: str) -> Namespace | None:
         """Return the same: all of them are in memory."""
@@ -194,6 +197,12 @@ class PolicyFilesSource:
             self._log.error("policies invalid; keeping the last valid ones", error=error.message, problems=problems)
         else:
             self._log.error("policies unreadable; keeping the last valid ones", exc_info=error)
+
+
+@lru_cache(MAX_UNKNOWN_NAMESPACES)
+def _unknown(name: str) -> Namespace:
+    """Return a namespace whose labels are not known; each review asks for it several times."""
+    return Namespace(name, complete=False)
 
 
 def _signature_of(paths: Sequence[Path]) -> _Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from tests.webhook.objects import encode, pod, review
 from tests.webhook.servers import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.webhook.environment import WebhookEnvironment
     from tests.webhook.ways import Way
 
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
 @pytest.fixture
 def way() -> Way:
     return "front"
+
+
+@contextlib.contextmanager
+def held_back(environment: WebhookEnvironment, path: str) -> Iterator[threading.Event]:
+    """Have the registry answer a path only once the event is set, which it is at the end."""
+    go = threading.Event()
+    environment.registry.faults.wait_for(path, go)
+    try:
+        yield go
+    finally:
+        go.set()
 
 
 def test_review_that_no_thread_takes_in_time_is_answered_with_when_to_retry(environment: WebhookEnvironment) -> None:
@@ -62,9 +76,8 @@ def test_review_whose_policies_change_while_it_waits_is_decided_by_the_new_ones(
     environment: WebhookEnvironment,
 ) -> None:
     environment.unmatched = UnmatchedImages.DENY
-    image, go = environment.sign("team/app", "v1"), threading.Event()
-    environment.registry.faults.wait_for("/manifests/v1", go)
-    with ThreadPoolExecutor(1) as pool:
+    image = environment.sign("team/app", "v1")
+    with ThreadPoolExecutor(1) as pool, held_back(environment, "/manifests/v1") as go:
         waiting = pool.submit(environment.validate, review(pod(image)))
         eventually(lambda: bool(environment.registry.requests))
         environment.write(policy("all", "other.example.org/**"))
@@ -74,12 +87,11 @@ def test_review_whose_policies_change_while_it_waits_is_decided_by_the_new_ones(
 
 
 def test_review_is_denied_at_its_deadline_while_the_registry_is_silent(environment: WebhookEnvironment) -> None:
-    image, go = environment.sign("team/app", "v1"), threading.Event()
-    environment.registry.faults.wait_for("/manifests/v1", go)
-    late = environment.validate(review(pod(image)), "timeout=1s")
-    assert (late.allowed, late.code) == (False, 503)
-    assert "ran out of time" in late.message
-    go.set()
+    image = environment.sign("team/app", "v1")
+    with held_back(environment, "/manifests/v1"):
+        late = environment.validate(review(pod(image)), "timeout=1s")
+        assert (late.allowed, late.code) == (False, 503)
+        assert "ran out of time" in late.message
     eventually(lambda: environment.validate(review(pod(image))).allowed)
     assert environment.metric("sealgate_admission_reviews_in_flight") == 0
 

@@ -248,6 +248,18 @@ def test_work_waits_for_a_shared_budget_in_its_queue(workers: Workers, clock: Fa
     assert (counts.queued, counts.running, counts.refusals) == (0, 0, [])
 
 
+def test_work_that_meets_a_used_up_budget_after_its_submission_is_run_later(workers: Workers) -> None:
+    submitted, work = threading.Event(), wait_for_others(3)
+
+    def late_work() -> object:
+        assert submitted.wait(PATIENCE)
+        return work()
+
+    result = run(workers, late_work, charged=True)
+    submitted.set()
+    assert result.result(PATIENCE) == "done"
+
+
 def test_work_that_cannot_wait_for_a_shared_budget_is_refused(workers: Workers, counts: Counts) -> None:
     late = run(workers, wait_for_others(30), charged=True, seconds=20)
     assert isinstance(late.exception(PATIENCE), RateLimitedError)

@@ -244,7 +244,8 @@ class Workers:
         wait = max(refusal.retry_after or 0.0, _TICK)
         with self._lock:
             now = self._clock.monotonic()
-            late = self._closed or now + wait > task.deadline
+            # The task may be the first that waits: its submission, which did not wait, has started no pacer.
+            late = self._closed or now + wait > task.deadline or not self._can_pace()
             if late:
                 self._queue.withdraw(task)
             else:
@@ -274,10 +275,7 @@ class Workers:
         """
         try:
             with self._lock:
-                if self._pacer is None:
-                    pacer = threading.Thread(target=self._pace, name="verification-pacer", daemon=True)
-                    pacer.start()
-                    self._pacer = pacer
+                self._start_pacer()
                 needed = self._resting or (task.waiting and not self._queue.is_due(task, self._clock.monotonic()))
         except RuntimeError:
             with self._lock:
@@ -289,6 +287,25 @@ class Workers:
         # A task that waits for a worker is started by the one that becomes free.
         if needed:
             self._wake.set()
+
+    def _can_pace(self) -> bool:
+        """Start the pacer unless it runs, under the lock; return whether it runs."""
+        try:
+            self._start_pacer()
+        except RuntimeError:
+            return False
+        return True
+
+    def _start_pacer(self) -> None:
+        """Start the pacer unless it runs, under the lock.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
+        if self._pacer is None:
+            pacer = threading.Thread(target=self._pace, name="verification-pacer", daemon=True)
+            pacer.start()
+            self._pacer = pacer
 
     def _pace(self) -> None:
         """Start tasks whose slots have become due, until the workers are closed."""

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealgate.shared_cache import flights
+from tests.shared_cache.environment import PATIENCE
 from tests.support.real_tools.valkey import ValkeyServer
 
 if TYPE_CHECKING:
@@ -14,3 +16,9 @@ if TYPE_CHECKING:
 def server() -> Iterator[ValkeyServer]:
     with ValkeyServer() as server:
         yield server
+
+
+@pytest.fixture
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have leases last so long that no busy machine stops their owner until their end."""
+    monkeypatch.setattr(flights, "LEASE_SECONDS", PATIENCE)

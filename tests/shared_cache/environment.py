@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealgate.shared_cache.observers import Operation, Result
 
 #: Time limit of an exchange where none is to run out, in seconds.
-PATIENCE = 30.0
+PATIENCE = 150.0
 #: Time limit of an exchange where one is to run out.
 BRIEFLY = 0.05
 

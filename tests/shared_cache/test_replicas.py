@@ -115,6 +115,7 @@ def test_replicas_together_keep_to_the_budget(server: ValkeyServer) -> None:
         assert "which all replicas share" in str(verdicts[-1])
 
 
+@pytest.mark.usefixtures("long_leases")
 def test_attack_30_one_verification_for_all_replicas(server: ValkeyServer) -> None:
     with Replicas(server, 3, clock=SystemClock()) as replicas:
         digest = replicas.environment.push_signed("v1")

@@ -13,6 +13,7 @@ from sealgate.api.v1alpha1.status import PolicyActivity
 from sealgate.policies.policy_counts import MAX_BYTES
 from sealgate.process.metrics_server import MetricsServer, metrics_app
 from sealgate.process.serving.asgi import respond
+from sealgate_operator.controller import replicas
 from sealgate_operator.controller.replica_counts import MAX_WRITES, READ_SECONDS, WRITE_SECONDS, ReplicaReader
 from sealgate_operator.controller.replicas import MAX_ADDRESSES, Replicas
 from sealgate_operator.controller.resources import POLICY
@@ -61,9 +62,9 @@ class Environment:
         self.clock = FakeClock()
         self.store = ObjectStore()
         self.queue = WorkQueue(self.clock)
-        replicas = Replicas(api_of(cluster), "sealgate", "sealgate-webhook", self.clock)
+        reading = Replicas(api_of(cluster), "sealgate", "sealgate-webhook", self.clock)
         metrics = Metrics(lambda: True)
-        self.reader = ReplicaReader(replicas, self.store, self.queue, self.clock, metrics, log())
+        self.reader = ReplicaReader(reading, self.store, self.queue, self.clock, metrics, log())
         self._stack = stack
         self._ports: dict[str, int] = {}
         for name in ("p", "q"):
@@ -124,7 +125,9 @@ def endpoint_slice(name: str, port: int, *addresses: str, service: str = "sealga
 
 
 @pytest.fixture
-def environment(cluster: KubernetesSimulator) -> Iterator[Environment]:
+def environment(cluster: KubernetesSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    # So long that no busy machine is too slow for a response.
+    monkeypatch.setattr(replicas, "RESPONSE_SECONDS", 150.0)
     with ExitStack() as stack:
         yield Environment(cluster, stack)
 
@@ -204,12 +207,12 @@ def test_what_is_not_a_replica_changes_nothing(environment: Environment, app: AS
 
 
 def test_only_addresses_of_the_service_are_asked(cluster: KubernetesSimulator) -> None:
-    replicas = Replicas(api_of(cluster), "sealgate", "sealgate-webhook", FakeClock())
+    reading = Replicas(api_of(cluster), "sealgate", "sealgate-webhook", FakeClock())
     cluster.put(SLICES, endpoint_slice("other", 8080, "10.0.0.9", service="other"))
     cluster.put(SLICES, endpoint_slice("ours", 8080, "10.0.0.1", "fd00::1", "evil.example.org", "10.0.0.1"))
-    assert sorted(replicas.addresses()) == ["10.0.0.1:8080", "[fd00::1]:8080"]
+    assert sorted(reading.addresses()) == ["10.0.0.1:8080", "[fd00::1]:8080"]
     cluster.put(SLICES, endpoint_slice("many", 8080, *(f"10.0.1.{number}" for number in range(200))))
-    assert len(replicas.addresses()) == MAX_ADDRESSES
+    assert len(reading.addresses()) == MAX_ADDRESSES
 
 
 def test_operator_writes_the_counts_into_the_status(cluster: KubernetesSimulator) -> None:

@@ -66,7 +66,7 @@ def session_of(
     credentials: CredentialProvider | None = None,
     *,
     clock: Clock | None = None,
-    seconds: float = 20,
+    seconds: float = 100,
     literal: frozenset[str] = frozenset(),
 ) -> Session:
     """Return a session with a deadline; the real clock's unless another is given."""
@@ -74,7 +74,7 @@ def session_of(
     return client.session(credentials or NoCredentials(), deadline, literal)
 
 
-def writer_of(client: RegistryClient, credentials: CredentialProvider | None = None, *, seconds: float = 20) -> Writer:
+def writer_of(client: RegistryClient, credentials: CredentialProvider | None = None, *, seconds: float = 100) -> Writer:
     """Return a writer with a deadline."""
     return client.writer(credentials or NoCredentials(), Deadline.after(SystemClock(), seconds))
 

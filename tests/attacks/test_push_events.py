@@ -247,7 +247,7 @@ class SlowBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        assert self._release.wait(60)
+        assert self._release.wait(150)
         part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(part)] = part
         return len(part)

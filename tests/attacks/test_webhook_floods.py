@@ -95,12 +95,12 @@ def test_attack_35_large_bodies_are_received_a_few_at_a_time(environment: Webhoo
         taking = [pool.submit(environment.send, sent) for sent in held]
         eventually(lambda: environment.metric("sealgate_admission_reviews_in_flight") == len(held))
         for path in ("/validate", "/mutate"):
-            response = pool.submit(environment.post, f"{path}?timeout=100ms", body, client="192.0.2.2").result(60)
+            response = pool.submit(environment.post, f"{path}?timeout=100ms", body, client="192.0.2.2").result(150)
             assert response.status_code == 503
             assert response.headers["Retry-After"] == "1"
         assert environment.validate(review(pod(image))).allowed
         go.set()
-        assert all(answer.result(60).get_json()["response"]["allowed"] for answer in taking)
+        assert all(answer.result(150).get_json()["response"]["allowed"] for answer in taking)
     assert environment.validate(review(large)).allowed
 
 
@@ -126,9 +126,9 @@ def test_attack_51_cached_reviews_do_not_wait_for_cold_ones(environment: Webhook
         assert not any(answer.done() for answer in cold)
         assert not any(answer.done() for answer in objects)
         go.set()
-        assert all(answer.result(60).allowed for answer in cold)
-        assert {answer.result(60).status_code for answer in objects} == {200}
-        assert {answer.result(60).status_code for answer in large} <= {400, 503}
+        assert all(answer.result(150).allowed for answer in cold)
+        assert {answer.result(150).status_code for answer in objects} == {200}
+        assert {answer.result(150).status_code for answer in large} <= {400, 503}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Validation:
 
     def __call__(self, request: AdmissionRequest, deadline: Deadline) -> AdmissionOutcome:
         del request, deadline
-        assert self.go.wait(60)
+        assert self.go.wait(150)
         return AdmissionOutcome(ALLOWED, "well formed")
 
 

@@ -40,9 +40,9 @@ def test_the_installed_command_answers_like_the_one_under_test(shop: Shop) -> No
 def test_ctrl_c_ends_a_run_at_once_with_130(shop: Shop) -> None:
     hanging = shop.registry.faults.hang("/shop/")
     process = start(*arguments(shop, "signed", "unsigned"), "--timeout", "600")
-    assert hanging.hit.wait(60)
+    assert hanging.hit.wait(150)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=150)
     assert process.returncode == 130
     assert out == b""
     assert err.strip() == b"Interrupted."
@@ -53,7 +53,7 @@ def into_a_closed_pipe(*args: str) -> tuple[int, bytes]:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        return process.wait(60), process.stderr.read()
+        return process.wait(150), process.stderr.read()
 
 
 def test_closed_output_pipe_is_not_a_verdict(shop: Shop) -> None:
@@ -105,7 +105,7 @@ def on_a_terminal(args: list[str], **env: str) -> tuple[int, bytes]:
             break
         shown += part
     os.close(main)
-    return process.wait(60), shown
+    return process.wait(150), shown
 
 
 def test_colours_and_progress_are_for_terminals_only(shop: Shop) -> None:

@@ -66,7 +66,7 @@ def fetch(url: str, document: object = None, pem: str | None = None) -> bytes:
     """Post JSON, or get a page."""
     context = None if pem is None else ssl.create_default_context(cadata=pem)
     with urllib3.PoolManager(ssl_context=context) as pool:
-        answer = pool.request("GET" if document is None else "POST", url, json=document, timeout=60)
+        answer = pool.request("GET" if document is None else "POST", url, json=document, timeout=150)
         assert answer.status == 200, answer.data
         return answer.data
 
@@ -85,7 +85,7 @@ def test_reviews_are_answered_over_tls_with_a_generated_certificate(shop: Shop) 
         assert allowed(f"https://{address}", shop.image("signed"), pem)
         assert not allowed(f"https://{address}", shop.image("unsigned"), pem)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(150) == 0
 
 
 def test_a_certificate_can_be_given(shop: Shop, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_wrong_options_are_reported_before_the_start(shop: Shop, args: list[str]
 )
 def test_unusable_input_is_reported_before_serving(shop: Shop, args: list[str], why: bytes) -> None:
     with start("serve", "--policies", shop.policies, "--listen", "127.0.0.1:0", *args) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=150)
     assert process.returncode == 2
     assert err.splitlines()[-1].startswith((b"Error: ", b"  "))
     assert why in err

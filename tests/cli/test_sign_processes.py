@@ -67,13 +67,13 @@ def test_killed_process_leaves_blobs_only_and_the_next_one_signs(
 
     def hold(answer: Answer) -> Answer:
         uploaded.set()
-        killed.wait(60)
+        killed.wait(150)
         return answer
 
     registry.faults.add(Fault("/blobs/uploads/.*digest=", hold, method="PUT", times=1))
     options = (f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--key", key)
     with start("sign", *options, env=environment) as process:
-        assert uploaded.wait(60)
+        assert uploaded.wait(150)
         process.kill()
         process.wait()
     killed.set()

@@ -193,7 +193,7 @@ def test_server_fetches_kms_keys_and_admits_with_them(environment: KMSPolicyEnvi
                 if address and usable:
                     break
             with urllib3.PoolManager() as pool:
-                answer = pool.request("POST", f"http://{address}/validate?timeout=30s", json=review, timeout=60)
+                answer = pool.request("POST", f"http://{address}/validate?timeout=30s", json=review, timeout=150)
             assert json.loads(answer.data)["response"]["allowed"], answer.data
         finally:
             process.send_signal(signal.SIGTERM)

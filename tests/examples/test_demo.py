@@ -31,7 +31,7 @@ STORIES = [
 
 def run(demo: Path, *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(demo / "demo.py"), *args]
-    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=150)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_printed_serve_command_works_verbatim() -> None:
 
 def run_line(line: str) -> bytes:
     arguments: Sequence[str] = shlex.split(line)
-    return subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, check=True, timeout=150).stdout
 
 
 def test_demo_leaves_no_files() -> None:
@@ -138,5 +138,5 @@ def test_readme_picture_matches_the_demo_output(tmp_path: Path) -> None:
         .replace('ROOT / "docs" / "demo.svg"', f"Path({str(tmp_path)!r}, 'drawn.svg')")
     )
     (tmp_path / "draw.py").write_text(script.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})"))
-    subprocess.run([sys.executable, str(tmp_path / "draw.py")], check=True, timeout=60)
+    subprocess.run([sys.executable, str(tmp_path / "draw.py")], check=True, timeout=150)
     assert (tmp_path / "drawn.svg").read_text() == (ROOT / "docs/demo.svg").read_text(), "draw it again: make picture"

@@ -54,5 +54,5 @@ def running(tasks: Iterable[Callable[[threading.Event], None]], cluster: Kuberne
         stop.set()
         cluster.close()
         for thread in threads:
-            thread.join(60)
+            thread.join(150)
         assert not any(thread.is_alive() for thread in threads)

@@ -215,7 +215,7 @@ class Running:
     def _run(self) -> None:
         self.status = self.operator.run(self.stop)
 
-    def join(self, seconds: float = 60.0) -> int | None:
+    def join(self, seconds: float = 150.0) -> int | None:
         """Wait for its end and return its exit status."""
         self._thread.join(seconds)
         return self.status

@@ -64,7 +64,7 @@ def test_operator_releases_the_lease_on_sigterm(folder: Path, cluster: Kubernete
         cluster.wait_for(lambda c: LEAF in data(c, TLS_SECRET))
         assert holder(cluster).startswith("one_")
         one.send_signal(signal.SIGTERM)
-        assert one.wait(60) == 0
+        assert one.wait(150) == 0
     assert holder(cluster) == ""
     assert {request.authorization for request in cluster.requests} == {"Bearer a-token"}
 
@@ -85,7 +85,7 @@ def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
 def test_missing_environment_variable_is_named(folder: Path, missing: str) -> None:
     with process(folder, "one", **{missing: ""}) as one:
-        _, stderr = one.communicate(timeout=60)
+        _, stderr = one.communicate(timeout=150)
     assert one.returncode == 2
     assert f"the environment has no {missing}" in stderr
 
@@ -93,7 +93,7 @@ def test_missing_environment_variable_is_named(folder: Path, missing: str) -> No
 def test_wrong_settings_are_named(folder: Path) -> None:
     (folder / "config.yaml").write_text("lease: 7\n")
     with process(folder, "one") as one:
-        _, stderr = one.communicate(timeout=60)
+        _, stderr = one.communicate(timeout=150)
     assert one.returncode == 2
     assert stderr.startswith("sealgate_operator: ")
     assert "Traceback" not in stderr

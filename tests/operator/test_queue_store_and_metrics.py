@@ -71,7 +71,7 @@ def test_key_in_progress_waits_until_it_is_done() -> None:
     queue.done(B)
     assert taken == []
     queue.done(A)
-    thread.join(60)
+    thread.join(150)
     assert taken == [A]
 
 
@@ -101,7 +101,7 @@ def test_closed_queue_stops_every_worker() -> None:
         thread.start()
     queue.close()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
     assert taken == [None, None, None]
 
 

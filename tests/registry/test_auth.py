@@ -348,7 +348,7 @@ def test_waiter_for_a_token_keeps_its_own_deadline_and_outcome() -> None:
         failures: list[Exception] = []
 
         def answer_too_late(answer: Answer) -> Answer:
-            waited_for.wait(60)
+            waited_for.wait(150)
             clock.advance(100)
             return answer
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="pool")
 def _pool() -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False, timeout=60) as pool:
+    with urllib3.PoolManager(retries=False, timeout=150) as pool:
         yield pool
 
 
@@ -92,7 +92,7 @@ def test_real_clients_can_push_to_it() -> None:
         digest = source.push_image("team/app", "v1", content=gzip.compress(b"layer"))
         copy = [skopeo, "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--insecure-policy"]
         images = [f"docker://{source.host}/team/app:v1", f"docker://{target.host}/team/copy:v1"]
-        subprocess.run([*copy, *images], check=True, capture_output=True, timeout=60)
+        subprocess.run([*copy, *images], check=True, capture_output=True, timeout=150)
         assert digest_of(target.manifest("team/copy", "v1")[1]) == digest
 
 

@@ -114,7 +114,9 @@ def test_gpg_accepts_an_openpgp_attestation(environment: GrafeasEnvironment, tmp
 
     def gpg(command: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
         options = ["--homedir", str(tmp_path), "--batch", "--trust-model", "always", command]
-        return subprocess.run([require_tool("gpg"), *options], input=given, capture_output=True, check=True, timeout=60)
+        return subprocess.run(
+            [require_tool("gpg"), *options], input=given, capture_output=True, check=True, timeout=150
+        )
 
     gpg("--import", public_of("rsa-3072.asc").encode())
     read = gpg("--decrypt", b64decode(stored["signature"]))

@@ -95,7 +95,7 @@ def test_openssl_judges_the_chains_as_recorded(name: str, tmp_path: Path) -> Non
     command = [require_tool("openssl"), "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "roots"]
     if others:
         command += ["-untrusted", "others"]
-    done = subprocess.run([*command, "leaf"], cwd=tmp_path, capture_output=True, check=False, timeout=60)
+    done = subprocess.run([*command, "leaf"], cwd=tmp_path, capture_output=True, check=False, timeout=150)
     assert bool(done.returncode) == bool(chain["openssl"])
 
 

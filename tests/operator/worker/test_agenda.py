@@ -214,5 +214,5 @@ def test_closed_agenda_stops_every_worker() -> None:
         thread.start()
     jobs.close()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
     assert taken == [None, None, None]

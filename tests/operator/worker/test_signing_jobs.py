@@ -154,14 +154,14 @@ def test_attack_82_deleted_policy_signs_nothing_more(shop: Shop) -> None:
     gate = threading.Event()
 
     def wait(answer: Answer) -> Answer:
-        gate.wait(60)
+        gate.wait(150)
         return answer
 
     with running(shop, resyncSeconds=1):
         shop.wait_for_baseline()
         fault = shop.registry.faults.add(Fault("/v2/shop/web/manifests/v1", wait, times=1, method="HEAD"))
         digest = shop.registry.push_image("shop/web", "v1")
-        assert fault.hit.wait(60)
+        assert fault.hit.wait(150)
         shop.cluster.delete(f"{POLICIES}/release")
         shop.put_policy("next", images=[{"repository": f"{shop.host}/next/*"}])
         shop.wait_for_baseline(name="next")
@@ -187,7 +187,7 @@ def test_push_that_is_announced_before_its_tag_is_set_is_signed(shop: Shop, *, b
 
         shop.registry.faults.add(Fault("/v2/shop/web/manifests/v1", note, method="HEAD"))
         request = shop.request("shop/web", "v1", digest)
-        assert answered.wait(60)
+        assert answered.wait(150)
         shop.registry.tag("shop/web", "v1", digest)
         shop.wait_until_signed(request)
     assert shop.signatures("shop/web", digest) == 1

@@ -71,13 +71,13 @@ def test_killed_worker_leaves_one_signature_and_no_request(shop: Shop, tmp_path:
 
         def kill(answer: Answer) -> Answer:
             one.send_signal(signal.SIGKILL)
-            one.wait(60)
+            one.wait(150)
             return answer
 
         fault = shop.registry.faults.add(Fault(path, kill, times=1, method=method))
         request = shop.request("shop/web", "v1", digest, accepted=later())
-        assert fault.hit.wait(60)
-        assert one.wait(60) == -signal.SIGKILL
+        assert fault.hit.wait(150)
+        assert one.wait(150) == -signal.SIGKILL
     # Another replica would wait until the Lease has expired.
     shop.cluster.delete(LEASE)
     with running(shop, "two"):
@@ -100,7 +100,7 @@ def test_worker_that_lost_the_lease_writes_nothing_more(shop: Shop) -> None:
     gate = threading.Event()
 
     def wait(answer: Answer) -> Answer:
-        gate.wait(60)
+        gate.wait(150)
         return answer
 
     with running(shop, timing=Timing(duration=12, deadline=8, period=0.1)) as one:
@@ -109,7 +109,7 @@ def test_worker_that_lost_the_lease_writes_nothing_more(shop: Shop) -> None:
         # What signs does, and a resync that looks for the image does not.
         fault = shop.registry.faults.add(Fault("/v2/shop/web/blobs/uploads", wait, times=1, method="POST"))
         request = shop.request("shop/web", "v1", digest, accepted=later())
-        assert fault.hit.wait(60)
+        assert fault.hit.wait(150)
         shop.cluster.faults.append(APIFault("", "leases/sealgate-signing", 500))
         assert one.join() == 1
         before = len(shop.registry.requests)

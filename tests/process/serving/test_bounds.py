@@ -105,7 +105,7 @@ def test_application_learns_that_its_client_is_gone(loops: Loops) -> None:
         with served.connect() as client:
             client.sendall(head("/", "Content-Length: 9", method="POST"))
             eventually(lambda: app.scopes)
-        assert app.gone.wait(60)
+        assert app.gone.wait(150)
         eventually(lambda: served.connections == 0)
 
 
@@ -136,7 +136,7 @@ def test_bodies_are_read_only_as_they_are_asked_for(loops: Loops) -> None:
     with serving(app, PATIENT, loops) as served, served.connect() as client:
         size = 64 << 20
         client.sendall(head("/wait", f"Content-Length: {size}", method="POST"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         client.settimeout(0.5)
         sent = 0
         with contextlib.suppress(TimeoutError):
@@ -172,7 +172,7 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(
     with serving(app, limits(connections=5), loops) as served, contextlib.ExitStack() as stack:
         busy = stack.enter_context(served.connect())
         busy.sendall(head("/wait"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         kept = [stack.enter_context(served.connect()) for _ in range(2)]
         assert [ask(client) for client in kept] == [200, 200]
         silent = [stack.enter_context(served.connect()) for _ in range(3)]
@@ -207,7 +207,7 @@ def test_accepting_goes_on_once_descriptors_are_free(loops: Loops) -> None:
     with serving(app, PATIENT, loops) as served, contextlib.ExitStack() as stack:
         busy, idle = stack.enter_context(served.connect()), stack.enter_context(served.connect())
         busy.sendall(head("/wait"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         assert ask(idle) == 200
         late = stack.enter_context(socket.socket())
         late.settimeout(60)
@@ -233,7 +233,7 @@ def test_connection_closes_in_the_turn_in_which_another_needs_its_place(
         idle, busy = served.connect(), stack.enter_context(served.connect())
         assert [ask(client) for client in (idle, busy)] == [200, 200]
         busy.sendall(head("/block"))
-        assert app.blocked.wait(60)
+        assert app.blocked.wait(150)
         idle.close()
         new = stack.enter_context(served.connect())
         new.sendall(head())
@@ -266,14 +266,14 @@ def test_flood_of_handshakes_delays_established_connections_by_few_of_them(
         eventually(lambda: served.connections == 52)
         app.count = lambda: served.contexts_made
         blocking.sendall(head("/block"))
-        assert app.blocked.wait(60)
+        assert app.blocked.wait(150)
         for client in flood:
             client.sendall(served.client_hello())
         other.sendall(head("/block"))
         app.blocked.clear()
         app.unblock.set()
         # This request is read in the same turn as all of the flood, and is answered after a few of its handshakes.
-        assert app.blocked.wait(60)
+        assert app.blocked.wait(150)
         assert response(other)[0] == 200
         eventually(lambda: served.contexts_made == 52)
         assert [count - 2 < 10 for count in app.counts] == [True, True]
@@ -287,7 +287,7 @@ def test_stopping_finishes_requests_and_closes_idle_connections(
         silent, idle, busy, sending = (stack.enter_context(served.connect()) for _ in range(4))
         assert ask(idle) == 200
         busy.sendall(head("/wait"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         sending.sendall(b"GET / HTTP/1.1\r\n")
         assert ask(stack.enter_context(served.connect())) == 200
         served.stop()
@@ -309,7 +309,7 @@ def test_request_that_comes_while_the_server_stops_is_answered(loops: Loops, mon
         kept, busy = (stack.enter_context(served.connect()) for _ in range(2))
         assert ask(kept) == 200
         busy.sendall(head("/wait"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         served.stop()
         eventually(lambda: served.server.draining)
         app.go.set()

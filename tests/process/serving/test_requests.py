@@ -91,7 +91,7 @@ def test_absolute_target_is_a_path(app: Application, served: Serving) -> None:
 def test_client_that_waits_to_be_asked_is_asked_for_its_body(app: Application, served: Serving) -> None:
     with served.open() as client:
         client.sendall(head("/wait", "Content-Length: 2", "Expect: 100-continue", method="POST"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         app.go.set()
         asked = b"HTTP/1.1 100 Continue\r\n\r\n"
         assert client.recv(len(asked)) == asked
@@ -151,7 +151,7 @@ def test_old_clients_are_answered_and_closed(served: Serving) -> None:
 def test_requests_sent_ahead_are_answered_in_turn_or_not_at_all(app: Application, served: Serving) -> None:
     with served.open() as client:
         client.sendall(head("/wait"))
-        assert app.entered.wait(60)
+        assert app.entered.wait(150)
         client.sendall(head("/second"))
         app.go.set()
         assert [response(client)[0] for _ in range(2)] == [200, 200]
@@ -211,7 +211,7 @@ def test_response_of_unknown_length_ends_with_the_connection(loops: Loops) -> No
         await send({"type": "http.response.body"})
 
     with serving(stream, ServingLimits(), loops) as served:
-        connection = http.client.HTTPConnection(*served.address, timeout=60)
+        connection = http.client.HTTPConnection(*served.address, timeout=150)
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"x" * 1_000_000
         connection.close()
@@ -223,7 +223,7 @@ def test_response_that_breaks_off_is_not_taken_for_a_whole_one(loops: Loops) -> 
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
 
     with serving(break_off, ServingLimits(), loops) as served:
-        connection = http.client.HTTPConnection(*served.address, timeout=60)
+        connection = http.client.HTTPConnection(*served.address, timeout=150)
         connection.request("GET", "/")
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             connection.getresponse().read()

@@ -32,7 +32,7 @@ def judge(gpg: str, certificate: bytes, message: bytes, now: datetime) -> str:
 
         def run(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
             command = [*fixed, "--status-fd=1", *arguments]
-            return subprocess.run(command, input=data, env=environment, capture_output=True, check=False, timeout=60)
+            return subprocess.run(command, input=data, env=environment, capture_output=True, check=False, timeout=150)
 
         run("--import", data=certificate)
         done = run("--verify", str(home / "message"))

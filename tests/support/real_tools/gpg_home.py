@@ -36,7 +36,7 @@ class Home:
 
     def skopeo(self, *arguments: str, check: bool = True) -> int:
         command = [require_tool("skopeo"), *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, check=check, timeout=60).returncode
+        return subprocess.run(command, env=self.environment, capture_output=True, check=check, timeout=150).returncode
 
     def key(self, name: str = "release@example.org", kind: str = "ed25519", passphrase: str = "") -> str:
         self.run("--quick-gen-key", name, kind, "sign", "1d", passphrase=passphrase)
@@ -45,7 +45,7 @@ class Home:
 
     def lock(self) -> None:
         """Stop the agent, which then has no passphrase any more."""
-        subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=self.environment, check=True, timeout=60)
+        subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=self.environment, check=True, timeout=150)
 
     def export(self, name: str) -> str:
         return self.run("--armor", "--export", name).decode()
@@ -61,4 +61,4 @@ def gpg_home(path: Path) -> Iterator[Home]:
     try:
         yield home
     finally:
-        subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=home.environment, check=False, timeout=60)
+        subprocess.run([require_tool("gpgconf"), "--kill", "all"], env=home.environment, check=False, timeout=150)

@@ -83,7 +83,7 @@ class ReportEnvironment:
         self.registry.__exit__(kind, error, traceback)
         self.cluster.close()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(150)
         for process in self._processes:
             process.close()
 

@@ -52,7 +52,7 @@ def test_review_that_no_thread_takes_in_time_is_answered_with_when_to_retry(envi
         assert environment.mutate(review(pod(image)), "timeout=200ms").allowed
         assert [line["reason"] for line in environment.lines("review")] == ["too many reviews"] * 2
         go.set()
-        assert first.result(60).allowed
+        assert first.result(150).allowed
     assert environment.metric("sealgate_admission_reviews_in_flight") == 0
     assert environment.metric("sealgate_admission_reviews_total", endpoint="validate", result="denied") == 1
 
@@ -108,7 +108,7 @@ def test_large_review_from_memory_needs_no_thread_of_the_pool(environment: Webho
         eventually(lambda: any("v2" in path for path in environment.registry.paths))
         assert environment.validate(review(large)).allowed
         go.set()
-        assert waiting.result(60).allowed
+        assert waiting.result(150).allowed
 
 
 def test_caches_count_once_on_each_way_to_an_answer(environment: WebhookEnvironment) -> None:

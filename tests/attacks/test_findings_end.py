@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealgate.verification.policy_sets import PolicySet
 
 SETTINGS = VerifierSettings(
-    verified_seconds=600, stale_tag_seconds=3600, unresponsive_after=2.0, verifications_per_minute=1e9
+    verified_seconds=600, stale_tag_seconds=3600, unresponsive_after=60.0, verifications_per_minute=1e9
 )
 
 

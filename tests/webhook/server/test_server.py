@@ -191,9 +191,9 @@ def test_hanging_registry_delays_no_other_review(environment: WebhookEnvironment
     hanging = environment.registry.faults.hang("/stuck/")
     assert server.validate(review(pod(fine))).allowed
     with ThreadPoolExecutor(len(stuck)) as pool:
-        waiting = [pool.submit(server.validate, review(pod(image)), "timeout=8s") for image in stuck]
+        waiting = [pool.submit(server.validate, review(pod(image)), "timeout=12s") for image in stuck]
         assert hanging.hit.wait(100)
-        assert server.validate(review(pod(fine)), "timeout=6s").allowed
+        assert server.validate(review(pod(fine)), "timeout=10s").allowed
         assert [answer.result(150).code for answer in waiting] == [503] * len(stuck)
 
 

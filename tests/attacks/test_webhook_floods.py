@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,9 +45,9 @@ def test_attack_25_flood_for_a_dead_registry_is_denied_in_time(
 
 
 def test_attack_30_three_hundred_pods_are_one_verification(environment: WebhookEnvironment) -> None:
-    environment.verifier_settings = replace(VerifierSettings(), max_waiters=1000, verification_seconds=120)
     # A namespace gets half of the threads. A busy machine needs a while until all pods wait.
     environment.threads, environment.timeout = 601, 120
+    environment.verifier_settings = VerifierSettings(max_waiters=1000, max_waiting=601, verification_seconds=120)
     image = environment.sign("team/app", "v1")
     go = threading.Event()
     environment.registry.faults.wait_for("/manifests/v1", go)

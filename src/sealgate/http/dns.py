@@ -192,9 +192,14 @@ class SystemResolver:
 
     def _look_up(self, lookup: _Lookup) -> list[_Lookup]:
         """Do one lookup; return those that it made room for."""
+        with self._lock:
+            # Under the lock, so that no caller with a later deadline joins a lookup that is given up.
+            late = lookup.deadline.remaining() <= 0
+            following = self._end(lookup) if late else []
+        if late:
+            lookup.future.set_exception(FutureTimeoutError())
+            return following
         try:
-            if lookup.deadline.remaining() <= 0:
-                raise _late(lookup.host)  # noqa: TRY301 - it takes the way of every other error
             addresses = self._lookup(lookup.host)
         except Exception as error:  # noqa: BLE001 - a thread hands every exception to the callers
             following = self._finish(lookup, ())
@@ -206,11 +211,15 @@ class SystemResolver:
 
     def _finish(self, lookup: _Lookup, addresses: tuple[str, ...]) -> list[_Lookup]:
         with self._lock:
-            del self._under_way[lookup.host]
             if addresses:
                 self._known[lookup.host] = addresses
                 self._resolved[lookup.host] = True
-            return self._limits.end(lookup)
+            return self._end(lookup)
+
+    def _end(self, lookup: _Lookup) -> list[_Lookup]:
+        """Note, under the lock, that a lookup has ended, and return those that it made room for."""
+        del self._under_way[lookup.host]
+        return self._limits.end(lookup)
 
 
 def _late(host: str) -> UnreachableError:

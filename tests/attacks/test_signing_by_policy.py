@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.operator.environment import wait_for_threads
+from tests.operator.environment import threads_end
 from tests.operator.objects import secret
 from tests.operator.worker.environment import BASELINES, KEY_PEM, POLICIES, REQUESTS, SECRETS, Shop, later, running
 from tests.support.signers.private_keys import new_key, public_pem
@@ -26,9 +26,8 @@ USERS = {"robot": PASSWORD}
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    with KubernetesSimulator() as cluster, RegistrySimulator() as registry:
+    with KubernetesSimulator() as cluster, RegistrySimulator() as registry, threads_end():
         yield Shop(cluster, registry)
-        wait_for_threads()
 
 
 def docker_config(registry: RegistrySimulator) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.metrics import Metrics
 from tests.operator.certificates.test_reconciler import Open, reconciler_of
-from tests.operator.environment import LEASE, api_of, install, wait_for_threads
+from tests.operator.environment import LEASE, api_of, install, threads_end
 from tests.operator.objects import settings
 from tests.operator.webhooks.test_enforcement import Replica
 from tests.support.clocks import FakeClock
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cluster() -> Iterator[KubernetesSimulator]:
-    with KubernetesSimulator() as cluster:
+    with KubernetesSimulator() as cluster, threads_end():
         install(cluster)
         yield cluster
-        wait_for_threads()
 
 
 @pytest.fixture

@@ -232,17 +232,21 @@ def running(cluster: KubernetesSimulator, identity: str = "one", **options: Any)
         assert operator.join() is not None
 
 
-def wait_for_threads() -> None:
-    """Return when nothing of any operator runs here any more.
+@contextmanager
+def threads_end() -> Iterator[None]:
+    """Wait at the end until nothing runs here any more of the operators that were started meanwhile.
 
     An operator that ends does not wait for those of its threads that only read: its process ends with it. This one
-    goes on, to tests that must not find them at work, nor what they say on their way out in a log.
+    goes on, to tests that must not find them at work, nor what they say on their way out in a log. What a failed test
+    left at work before counts for that test alone.
     """
+    before = set(threading.enumerate())
 
     def at_work() -> list[str]:
-        names = [thread.name for thread in threading.enumerate()]
+        names = [thread.name for thread in threading.enumerate() if thread not in before]
         return [name for name in names if name in TASKS or name.startswith("worker-")]
 
+    yield
     eventually(lambda: not at_work())
 
 

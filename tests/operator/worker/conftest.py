@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.operator.environment import wait_for_threads
+from tests.operator.environment import threads_end
 from tests.operator.worker.environment import Shop
 from tests.support.simulators.kubernetes import KubernetesSimulator
 from tests.support.simulators.registry import RegistrySimulator
@@ -15,6 +15,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    with KubernetesSimulator() as cluster, RegistrySimulator() as registry:
+    with KubernetesSimulator() as cluster, RegistrySimulator() as registry, threads_end():
         yield Shop(cluster, registry)
-        wait_for_threads()

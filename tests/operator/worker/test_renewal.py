@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.operator.environment import wait_for_threads
+from tests.operator.environment import threads_end
 from tests.operator.objects import secret
 from tests.operator.worker.environment import SECRETS, Shop, running
 from tests.support.clocks import FakeClock
@@ -23,7 +23,11 @@ AGO = timedelta(days=1085)
 
 def test_delegation_is_renewed_before_it_ends(tmp_path: Path) -> None:
     then = datetime.now(UTC).replace(microsecond=0) - AGO
-    with NotarySigning(tmp_path, clock=FakeClock(then)) as signing, KubernetesSimulator() as cluster:
+    with (
+        threads_end(),
+        NotarySigning(tmp_path, clock=FakeClock(then)) as signing,
+        KubernetesSimulator() as cluster,
+    ):
         signing.alice = certified("alice", begins=then)
         signing.delegated(RELEASES)
         signing.sign(keys=only(signing.alice))
@@ -41,7 +45,6 @@ def test_delegation_is_renewed_before_it_ends(tmp_path: Path) -> None:
         after = signing.trust.signed[RELEASES]
         assert after["targets"] == before["targets"]
         assert after["expires"] > before["expires"]
-    wait_for_threads()
 
 
 def _root_certificate(signing: NotarySigning) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from sealgate.process.serving.limits import ServingLimits
 from tests.process.serving.environment import (
+    PATIENCE_SECONDS,
     Application,
     ask,
     eventually,
@@ -134,7 +135,8 @@ def test_long_work_of_the_application_is_not_the_clients_fault(
 def test_bodies_are_read_only_as_they_are_asked_for(loops: Loops) -> None:
     app = Application()
     with serving(app, PATIENT, loops) as served, served.connect() as client:
-        size = 64 << 20
+        # More than the buffers of a connection hold.
+        size = 32 << 20
         client.sendall(head("/wait", f"Content-Length: {size}", method="POST"))
         assert app.entered.wait(150)
         client.settimeout(0.5)
@@ -143,7 +145,7 @@ def test_bodies_are_read_only_as_they_are_asked_for(loops: Loops) -> None:
             while sent < size:
                 sent += client.send(b"x" * 65536)
         assert sent < size
-        client.settimeout(60)
+        client.settimeout(PATIENCE_SECONDS)
         app.go.set()
         client.sendall(b"x" * (size - sent))
         status, headers, _ = response(client)

@@ -117,13 +117,13 @@ def test_attack_42_internal_error_leaves_other_images_pinned(environment: Webhoo
     class FailsOnce(RegistryClient):
         """A registry client that fails once, in a way that was not foreseen."""
 
-        failed = False
+        #: Taken by the first of several threads.
+        failure = threading.Lock()
 
         def session(
             self, credentials: CredentialProvider, deadline: Deadline, literal_hosts: frozenset[str] = frozenset()
         ) -> Session:
-            if not self.failed:
-                self.failed = True
+            if self.failure.acquire(blocking=False):
                 raise ZeroDivisionError
             return super().session(credentials, deadline, literal_hosts)
 

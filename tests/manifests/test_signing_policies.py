@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.errors import PolicyError
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
 from sealgate.manifests.policies import load_standalone, object_problems, unusable_keys
 from tests.support.builders.objects import authenticator
 from tests.support.environments.signing_policies import signing_policy
+from tests.support.signers.notation import Authority
 from tests.support.signers.private_keys import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cryptography.x509 import Certificate
 
 KEY = write_private_key(generate_key(KeyType.ECDSA_P256), None).decode()
 OF_QA = {"authenticator": "qa", "credentialsSecret": {"name": "signer"}}
@@ -125,3 +129,16 @@ def test_object_of_the_api_server_is_checked_alone() -> None:
     assert wildcard.field == "spec.images[0].repository"
     (field,) = object_problems(signing_policy(cosign={"signatureRepository": "not a repository"}))
     assert field.field == "spec.cosign.signatureRepository"
+
+
+def test_incomplete_certificate_chain_is_refused(file: Path) -> None:
+    _, chain = Authority("root").issue()
+
+    def policy(*certificates: Certificate) -> dict[str, Any]:
+        pem = "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
+        return signing_policy(cosign=None, notation={"certificateChain": pem})
+
+    assert not object_problems(policy(*chain))
+    assert [each.field for each in object_problems(policy(chain[0]))] == ["spec.notation.certificateChain"]
+    (problem,) = problems(file, policy(chain[0]), secret(**{"key.pem": KEY}))
+    assert "append the certificates of its issuers" in problem

@@ -9,17 +9,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import InvalidKeyError, SealgateError, SigningError, UnavailableError
+from sealgate.errors import InvalidKeyError, SealgateError, SigningError, UnavailableError, VerificationError
 from sealgate.formats.cosign.sign import CosignSigner, Storage
 from sealgate.formats.notation.sign import EnvelopeType, NotationSigner
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
+from sealgate.reasons import Reason
 from sealgate.signing.policies import FORMATS, field_problems, named_hosts, open_signer
 from tests.cli.keys import private_pem
 from tests.support.builders.objects import authenticator_model
+from tests.support.clocks import FakeClock
 from tests.support.environments.kms import SECRET, KMSEnvironment
 from tests.support.environments.signing_policies import access_to, spec_model
 from tests.support.signers.notary import certified
-from tests.support.signers.notation import Authority
+from tests.support.signers.notation import NOW, YEAR, Authority
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.huawei_dew import DEWSimulator
@@ -37,7 +39,8 @@ KEYS = Path(__file__).parents[1] / "data" / "openpgp_secret_keys"
 GENERATED = generate_key(KeyType.ECDSA_P256)
 PLAIN = write_private_key(GENERATED, None)
 CERTIFIED, CERTIFICATES = Authority("root").issue("P-384")
-CHAIN = "".join(each.public_bytes(Encoding.PEM).decode() for each in CERTIFICATES)
+PEMS = [each.public_bytes(Encoding.PEM).decode() for each in CERTIFICATES]
+CHAIN = "".join(PEMS)
 CERTIFIED_PEM = CERTIFIED.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 NOTE = "projects/qa/notes/build"
 GRAFEAS = {"server": "https://grafeas.example.org", "note": NOTE}
@@ -109,6 +112,31 @@ class TestKeysInSecrets:
     def test_chain_of_notation_must_be_certificates(self, chain: str) -> None:
         policy = spec_model(cosign=None, notation={"certificateChain": chain})
         assert [field for field, _ in field_problems(policy)] == ["notation.certificateChain"]
+
+    @pytest.mark.parametrize(
+        ("chain", "why"),
+        [
+            (PEMS[:1], "append the certificates of its issuers"),
+            (PEMS[::-1], "append the certificates of its issuers"),
+            ([PEMS[0], Authority("root").pem], "is not issued by"),
+            (PEMS[1:], "is of a CA"),
+            ([*PEMS, PEMS[1]], "goes on after"),
+        ],
+        ids=["incomplete", "reversed", "of another CA", "CA alone", "root twice"],
+    )
+    def test_chain_of_notation_must_be_one_that_verifiers_accept(self, chain: list[str], why: str) -> None:
+        policy = spec_model(cosign=None, notation={"certificateChain": "".join(chain)})
+        ((field, error),) = field_problems(policy)
+        assert field == "notation.certificateChain"
+        assert why in error.message
+        with pytest.raises(InvalidKeyError, match=why):
+            opened(policy, {"key.pem": CERTIFIED_PEM})
+
+    def test_chain_of_notation_must_be_valid_now(self) -> None:
+        policy = spec_model(cosign=None, notation={"certificateChain": CHAIN})
+        with pytest.raises(VerificationError, match="expired") as caught:
+            opened(policy, {"key.pem": CERTIFIED_PEM}, clock=FakeClock(NOW + 3 * YEAR))
+        assert caught.value.reason is Reason.EXPIRED
 
     def test_chain_of_notation_must_be_that_of_the_key(self) -> None:
         with pytest.raises(InvalidKeyError, match="not of the key"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.keys.public_keys import load_public_key
 from tests.operator.objects import authenticator, pem, secret
@@ -18,6 +20,7 @@ from tests.operator.worker.environment import (
     running,
 )
 from tests.support.kstatus import kstatus
+from tests.support.signers.notation import Authority
 from tests.support.signers.private_keys import public_pem
 from tests.support.simulators.huawei_dew import PROJECT, DEWSimulator
 from tests.support.simulators.registry import RegistrySimulator
@@ -25,6 +28,7 @@ from tests.support.simulators.registry import RegistrySimulator
 if TYPE_CHECKING:
     from tests.operator.worker.environment import Shop
 
+DAY = timedelta(days=1)
 OURS = load_public_key(public_pem(KEY))
 
 
@@ -164,6 +168,12 @@ def test_description_alone_keeps_the_baseline(shop: Shop) -> None:
     assert shop.status()["baseline"] == before
 
 
+def chain_of(*, complete: bool = True, lifetime: timedelta = 100 * DAY) -> str:
+    """Return a certificate chain for Notation, which began before the tests did."""
+    _, chain = Authority("root").issue(begins=datetime.now(UTC) - 10 * DAY, lifetime=lifetime)
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in (chain if complete else chain[:1]))
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "seen_as"),
     [
@@ -172,6 +182,8 @@ def test_description_alone_keeps_the_baseline(shop: Shop) -> None:
         ({"images": [{"repository": "*.example.org/shop/*"}]}, "InvalidPattern", "Failed"),
         ({"algorithm": "RSA_PSS_SHA_256"}, "InvalidKey", "Failed"),
         ({"key": {}}, "InvalidSpec", "Failed"),
+        ({"cosign": None, "notation": {"certificateChain": chain_of(complete=False)}}, "InvalidKey", "Failed"),
+        ({"cosign": None, "notation": {"certificateChain": chain_of(lifetime=DAY)}}, "Expired", "Failed"),
     ],
 )
 def test_policy_that_cannot_sign_says_why(shop: Shop, spec: dict[str, Any], reason: str, seen_as: str) -> None:

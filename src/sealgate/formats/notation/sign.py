@@ -16,7 +16,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealgate.errors import InvalidKeyError, SigningError, VerificationError
-from sealgate.formats.notation.certificates import UNREADABLE, check_validity, fingerprint_of
+from sealgate.formats.notation.certificates import (
+    UNREADABLE,
+    check_validity,
+    fingerprint_of,
+    is_issued_by,
+    name_of,
+    verify_chain,
+)
 from sealgate.formats.notation.envelopes import EnvelopeRules
 from sealgate.formats.notation.identities import TrustedIdentities
 from sealgate.formats.notation.revocation import RevocationRules
@@ -60,7 +67,8 @@ def read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
         pem: the certificates in PEM, the signer's first.
 
     Raises:
-        InvalidKeyError: it holds anything else, or the first certificate's key is not one that signs images.
+        InvalidKeyError: it holds anything else, is not complete and in order, or no verifier would ever accept a
+            signature by it. When it is valid is not checked here; see `check_current`.
     """
     try:
         chain = tuple(x509.load_pem_x509_certificates(pem))
@@ -68,11 +76,27 @@ def read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise InvalidKeyError("it does not hold certificates in PEM; write the whole chain into it") from error
     if len(chain) > MAX_CHAIN:
         raise InvalidKeyError(f"it has {len(chain)} certificates; a chain has {MAX_CHAIN} at most")
+    if not is_issued_by(chain[-1], chain[-1]):
+        raise InvalidKeyError(
+            f"it ends with {name_of(chain[-1])}, which another CA has issued; append the certificates of its issuers, "
+            "up to the self-signed root"
+        )
     try:
         signer_key(chain[0])
+        encoded = [certificate.public_bytes(Encoding.DER) for certificate in chain]
+        verify_chain(encoded, {fingerprint_of(encoded[-1])}, "ca")
     except VerificationError as error:
         raise InvalidKeyError(error.message) from error
     return chain
+
+
+def check_current(chain: Sequence[x509.Certificate], now: datetime) -> None:
+    """Check that every certificate of a chain is valid now: a verifier without timestamps would refuse it.
+
+    Raises:
+        VerificationError: one is not.
+    """
+    check_validity(chain, now, now, "now")
 
 
 def algorithm_for(chain: Sequence[x509.Certificate], chosen: str | None) -> str:
@@ -199,7 +223,7 @@ class NotationSigner:
         now = context.sources.clock.now()
         payload = build_payload(subject.media_type, image.digest, len(subject.body), self.annotations)
         try:
-            check_validity(self.chain, now, now, "now")
+            check_current(self.chain, now)
             envelope = build_envelope(self.kind, self.key, self.chain, payload, now, context.sources.deadline)
             rules.authenticate(self.kind, envelope)
         except VerificationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealgate.errors import InvalidKeyError
-from sealgate.formats.notation.sign import EnvelopeType, algorithm_for, build_signer, read_chain
+from sealgate.formats.notation.sign import EnvelopeType, algorithm_for, build_signer, check_current, read_chain
 from sealgate.signing.policy_keys import open_key
 from sealgate.signing.signers.interface import PolicyFormat
 
@@ -39,6 +39,7 @@ def _check_algorithm(policy: SigningPolicySpec) -> None:
 def _open(policy: SigningPolicySpec, access: SigningAccess, deadline: Deadline) -> NotationSigner:
     fields = _fields(policy)
     chain = _chain(policy)
+    check_current(chain, access.clock.now())
     with_algorithm = policy.model_copy(update={"algorithm": algorithm_for(chain, policy.algorithm)})
     key = open_key(with_algorithm, access, deadline)
     return build_signer(key, chain, EnvelopeType[fields.envelope], fields.annotations)

@@ -192,9 +192,25 @@ def test_login_is_repeated_before_its_token_ends_and_when_it_is_refused(vault: K
     assert len(logins) == 2
     vault.clock.advance(300)
     logins.clear()  # revoked
+    assert vault.resolve_one(entry).state == "Accepted"
+    assert len(logins) == 1
+    logins.clear()  # too soon for another login: it would be the identity that is refused
     with pytest.raises(UnauthorizedError, match="check the credentials in the ServiceAccount's token for Vault"):
         vault.resolve(entry)
-    assert vault.resolve_one(entry).state == "Accepted"
+    assert logins == []
+
+
+def test_token_that_ends_while_it_is_cached_fails_no_signature(vault: KMSEnvironment, tmp_path: Path) -> None:
+    add(vault)
+    log_in(vault, tmp_path)
+    simulator(vault).lease_seconds = 600
+    vault.resolve(vault.entry(**KUBERNETES))
+    vault.clock.advance(451)
+    key = vault.signing_keys().open(vault.entry(**KUBERNETES), vault.deadline())
+    vault.clock.advance(300)
+    simulator(vault).logins.clear()  # the token of the second login ends
+    sign_verified(key, MESSAGE, vault.deadline())
+    assert len(simulator(vault).logins) == 1
 
 
 def test_token_of_another_service_account_is_refused(vault: KMSEnvironment, tmp_path: Path) -> None:

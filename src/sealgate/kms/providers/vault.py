@@ -171,12 +171,22 @@ class _Caller:
         auth, jwt = source.kubernetes, self._member("jwt")
         login = f"{self._url}/v1/{source.namespace or ''}/auth/{auth.mount}/{auth.role}"
         session = SessionKey(login, self._ca, self._given.digest)
-        token = self._identities.session(session, self._clock, lambda: self._log_in(auth, jwt))
+        path = f"{source.mount}/{action}/{source.key}"
+        token = self._token(session, auth, jwt)
         try:
-            return self._ask(method, f"{source.mount}/{action}/{source.key}", members, token)
+            return self._ask(method, path, members, token)
         except UnauthorizedError:
             self._identities.refused(session, self._clock)
-            raise
+            # The token may have been revoked, or used up, since it was cached. If it is the same still, it is new, and
+            # the key is one that it may not use.
+            another = self._token(session, auth, jwt)
+            if another == token:
+                raise
+            return self._ask(method, path, members, another)
+
+    def _token(self, session: SessionKey, auth: VaultKubernetesAuth, jwt: str) -> str:
+        """Return the cached token of a login, or log in. Tokens are not renewed: a login is one request too."""
+        return self._identities.session(session, self._clock, lambda: self._log_in(auth, jwt))
 
     def _member(self, name: str) -> str:
         return text_member(self._given.source, self._given.data, name)

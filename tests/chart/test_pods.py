@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +10,15 @@ import pytest
 from sealgate.errors import UnavailableError
 from sealgate.kms.platform import GOOGLE_TOKEN, VAULT_TOKEN
 from sealgate_operator.config import OperatorConfig
+from sealgate_webhook.events.server import DRAIN_SECONDS
+from sealgate_webhook.server.timeouts import MAX_SECONDS
 from tests.chart.rendering import GOOGLE, VALUE_SETS, Manifest, config, find, pods, render, webhooks
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: Seconds that a pod has to end where its spec says nothing.
+KUBERNETES_GRACE = 30
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)
@@ -121,9 +127,22 @@ def test_a_replica_under_load_is_not_ended_for_it() -> None:
 def test_the_webhook_has_time_to_answer_what_is_in_flight() -> None:
     spec = find(render(), "Deployment", "sealgate-webhook")["spec"]
     longest = max(webhook["timeoutSeconds"] for webhook in webhooks(render()).values())
-    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 2 * longest
+    grace = spec["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > 2 * longest
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    assert _container("webhook")["lifecycle"]["preStop"]["exec"]["command"][0] == "python"
+    assert grace > _wait_before_stop(_container("webhook")) + MAX_SECONDS
+    events = find(render(VALUE_SETS["signing"]), "Deployment", "sealgate-signing-events")["spec"]["template"]["spec"]
+    (container,) = events["containers"]
+    assert events.get("terminationGracePeriodSeconds", KUBERNETES_GRACE) > _wait_before_stop(container) + DRAIN_SECONDS
+
+
+def _wait_before_stop(container: Manifest) -> float:
+    """Return the seconds for which a container goes on before SIGTERM; its command is Python's own, without a shell."""
+    *python, code = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert python == ["python", "-c"]
+    (seconds,) = re.fullmatch(r"import time; time\.sleep\((\d+)\)", code).groups()  # type: ignore[union-attr]
+    assert int(seconds) >= 10
+    return float(seconds)
 
 
 def test_the_webhook_starts_only_with_a_certificate() -> None:

@@ -332,7 +332,7 @@ def test_attack_139_certificate_of_a_ca_that_ended_before_is_refused(environment
     refused(environment, Reason.UNKNOWN_KEY, keyless(trustedRoot={"inline": json.dumps(root)}))
 
 
-def test_attack_139_certificate_that_the_ct_log_has_not_seen_is_refused(environment: CosignEnvironment) -> None:
+def test_attack_136_certificate_that_the_ct_log_has_not_seen_is_refused(environment: CosignEnvironment) -> None:
     for sct in (None, "rekor1"):
         digest = push_bundle(environment.registry, REPOSITORY, bundle(environment.digest, Recipe(sct=sct)))
         refused(environment, Reason.UNKNOWN_KEY)

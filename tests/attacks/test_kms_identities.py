@@ -223,7 +223,7 @@ def test_attack_127_role_of_another_token_gets_its_own_session(aws: KMSEnvironme
         aws.resolve(aws.entry(credentialsSecret=None))
 
 
-def test_attack_127_keys_that_the_identity_may_not_use_cost_no_logins(vault: KMSEnvironment) -> None:
+def test_attack_175_keys_that_the_identity_may_not_use_cost_no_logins(vault: KMSEnvironment) -> None:
     """Each login leaves a token in Vault for an hour, and would take the session from all other keys."""
     respond, simulator = vault.kms.respond, vault.kms
     vault.kms.respond = lambda request: (  # type: ignore[method-assign]  # a key without rights

@@ -29,13 +29,14 @@ Verifying functions raise; they never return a flag. Any exception, in this tree
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealgate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sealgate.findings import SeenSignature
 
@@ -138,7 +139,13 @@ class PrivateAddressError(ForbiddenAddressError):
 
 
 class InvalidInputError(SealgateError):
-    """What a user wrote is not valid; the message says what and where."""
+    """What a user wrote is not valid; the message says what and where.
+
+    Attributes:
+        field: the field that is wrong, as a path below an object's spec ("cosign.keys[0]"); empty if it is not known.
+    """
+
+    field: str = ""
 
 
 class InvalidReferenceError(InvalidInputError):
@@ -182,6 +189,23 @@ class PolicyError(InvalidInputError):
     def __init__(self, message: str, *, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+@contextmanager
+def in_field(field: str) -> Iterator[None]:
+    """Name a field in errors about what a user wrote; one that already names a field is left as it is.
+
+    Args:
+        field: path below the object's spec ("cosign.keys[0]").
+    """
+    try:
+        yield
+    except InvalidInputError as error:
+        if error.field:
+            raise
+        named = type(error)(f"{field}: {error.message}")
+        named.field = field
+        raise named from error
 
 
 class SigningError(SealgateError):

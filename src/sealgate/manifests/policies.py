@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.dependencies import key_entries
-from sealgate.errors import InvalidKeyError, SealgateError, UnavailableError
+from sealgate.errors import InvalidInputError, InvalidKeyError, SealgateError, UnavailableError
 from sealgate.formats.build import build_check
 from sealgate.formats.signers import unusable_keys as find_unusable_keys
 from sealgate.keys.resolvers import FileKeys
@@ -118,7 +118,10 @@ def _format_problems(authenticator: Authenticator, keys: FileKeys, files: Policy
     except UnavailableError:
         pass  # as in _key_problems
     except SealgateError as error:
-        yield files.problem(authenticator.kind, authenticator.metadata.name, "spec", error.message)
+        field = error.field if isinstance(error, InvalidInputError) else ""
+        path = join_field("spec", field)
+        message = error.message.removeprefix(f"{field}: ")
+        yield files.problem(authenticator.kind, authenticator.metadata.name, path, message)
 
 
 def _signing_problems(files: PolicyFiles) -> Iterator[Problem]:

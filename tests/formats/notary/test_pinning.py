@@ -185,7 +185,7 @@ ODD_CURVE = _certificate_of(
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"root": {"pem": "hello"}}, "the root's pin: 0 PEM blocks"),
+        ({"root": {"pem": "hello"}}, "notary.root: 0 PEM blocks"),
         ({"root": {"pem": PRIVATE.private_pem}}, "private key"),
         ({"root": {"pem": PRIVATE.certificate_pem.replace("MII", "MIX")}}, "does not hold a certificate"),
         ({"root": {"pem": PRIVATE.certificate_pem * 17}}, "17 PEM blocks"),
@@ -193,7 +193,7 @@ ODD_CURVE = _certificate_of(
         ({"root": {"ca": {"pem": PRIVATE.public_pem}}}, "does not hold a certificate"),
         (
             {"roles": [{"name": RELEASES, "keys": [SIGNER, {"pem": SIGNER["pem"] * 2}]}]},
-            "key 2 of the role targets/releases",
+            r"notary\.roles\[0\]\.keys\[1\]: ",
         ),
         ({"roles": [role(RELEASES, certified("weak", rsa_key(bits=1024)))]}, "1024 bits"),
         ({"root": {"pem": ODD_CURVE}}, "not supported"),
@@ -242,7 +242,7 @@ def test_keys_may_stand_in_secrets(environment: NotaryEnvironment) -> None:
     with pytest.raises(UnavailableError):
         build(spec, FileKeys({}))
     for odd in (b"", b"\xff\xfe", environment.alice.private_pem.encode()):
-        with pytest.raises(InvalidKeyError, match="key 1 of the role targets/releases"):
+        with pytest.raises(InvalidKeyError, match=r"notary\.roles\[0\]\.keys\[0\]: "):
             build(spec, FileKeys({"ucp": {"alice.pem": odd}}))
 
 

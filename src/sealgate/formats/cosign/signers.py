@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, InvalidPatternError, NoKeyError, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError, in_field
 from sealgate.formats.evidence import verify_detached
 from sealgate.reasons import Reason
 
@@ -148,7 +148,8 @@ def read_signers(spec: CosignSpec, keys: KeyResolver) -> Signers:
     """
     accepted = _read_keys(spec, keys)
     if not accepted and spec.keyless is None:
-        raise NoKeyError("cosign.keys is empty: without a key no signature can count; add one")
+        with in_field("cosign.keys"):
+            raise NoKeyError("it is empty: without a key no signature can count; add one")
     if spec.trusted_root is None:
         return Signers(accepted)
     # Not before it is needed: a webhook whose authenticators have keys alone does without this code.
@@ -165,11 +166,9 @@ def read_signers(spec: CosignSpec, keys: KeyResolver) -> Signers:
 def _read_keys(spec: CosignSpec, keys: KeyResolver) -> tuple[PublicKey, ...]:
     accepted: dict[tuple[str, ...], PublicKey] = {}
     for number, entry in enumerate(spec.keys):
-        try:
+        with in_field(f"cosign.keys[{number}]"):
             for key in keys.public_keys(entry):
                 accepted.setdefault(key.content, key)
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"cosign.keys[{number}]: {error.message}") from error
     return tuple(accepted.values())
 
 
@@ -178,15 +177,13 @@ def _read_root(spec: CosignSpec, keys: KeyResolver) -> TrustedRoot:
 
     source = spec.trusted_root
     assert source is not None  # noqa: S101 - asked for only if it is there
-    try:
+    with in_field("cosign.trustedRoot"):
         root = parse_trusted_root(_root_text(source, keys))
-    except InvalidKeyError as error:
-        raise InvalidKeyError(f"cosign.trustedRoot: {error.message}") from error
-    if spec.keyless is not None and not (root.authorities and root.ct_logs):
-        raise InvalidKeyError("cosign.trustedRoot has no CA of signers or no CT log, and keyless needs both")
-    if not root.logs and (spec.require_transparency_log is not False):
-        raise InvalidKeyError("cosign.trustedRoot has no log that can be used, and signatures must be in one")
-    return root
+        if spec.keyless is not None and not (root.authorities and root.ct_logs):
+            raise InvalidKeyError("it has no CA of signers or no CT log, and keyless needs both")
+        if not root.logs and (spec.require_transparency_log is not False):
+            raise InvalidKeyError("it has no log that can be used, and signatures must be in one")
+        return root
 
 
 def _root_text(source: TrustedRootSource, keys: KeyResolver) -> bytes:
@@ -204,11 +201,9 @@ def _read_identities(spec: CosignSpec) -> tuple[Identity, ...]:
     assert spec.keyless is not None  # noqa: S101 - asked for only if it is there
     found = []
     for number, entry in enumerate(spec.keyless.identities):
-        try:
+        with in_field(f"cosign.keyless.identities[{number}]"):
             issuer = read_texts(entry.issuer, entry.issuer_reg_exp)
             subject = read_texts(entry.subject, entry.subject_reg_exp)
-        except InvalidPatternError as error:
-            raise InvalidPatternError(f"cosign.keyless.identities[{number}]: {error.message}") from error
         facts = tuple((name, value) for name in FACTS if (value := getattr(entry, name)) is not None)
         found.append(Identity(issuer, subject, facts))
     return tuple(dict.fromkeys(found))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sealgate.clocks import earliest
-from sealgate.errors import PolicyError, VerificationError
+from sealgate.errors import VerificationError, in_field
 from sealgate.findings import Verified
 from sealgate.formats.cosign.attestations import AttestationSearch, Requirement
 from sealgate.formats.cosign.claims import Claims
@@ -129,7 +129,10 @@ def build(spec: CosignSpec, keys: KeyResolver) -> CosignCheck:
         UnavailableError: the trusted root is not there (yet).
     """
     signers = read_signers(spec, keys)
-    signatures_in = None if spec.signature_repository is None else parse_repository(spec.signature_repository)
+    signatures_in = None
+    if spec.signature_repository is not None:
+        with in_field("cosign.signatureRepository"):
+            signatures_in = parse_repository(spec.signature_repository)
     return CosignCheck(
         signers=signers,
         annotations=dict(spec.annotations),
@@ -145,10 +148,8 @@ def _requirement(number: int, entry: AttestationRequirement) -> Requirement:
     texts = {f"condition {index}": text for index, text in enumerate(entry.conditions, 1)}
     if entry.slsa is not None:
         texts = {**slsa_conditions(entry.slsa, entry.predicate_type), **texts}
-    try:
+    with in_field(f"cosign.attestations[{number}]"):
         conditions = tuple(compile_condition(name, text) for name, text in texts.items())
-    except PolicyError as error:
-        raise PolicyError(f"cosign.attestations[{number}]: {error.message}") from error
     return Requirement(entry.predicate_type, conditions)
 
 

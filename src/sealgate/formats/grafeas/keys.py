@@ -7,11 +7,11 @@ signatures are read, not the attestation.
 from __future__ import annotations
 
 import base64
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
+from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError, in_field
 from sealgate.formats.other_hashes import StrangerError
 from sealgate.formats.signers import each_once, openpgp_check_keys, public_check_keys
 from sealgate.keys.openpgp.keyring import describe, load_keyring
@@ -122,7 +122,7 @@ def load_attestation_keys(entries: Sequence[GrafeasKey], resolver: KeyResolver) 
     keyrings: dict[str, list[Keyring]] = {}
     identity: set[tuple[str, ...]] = set()
     for number, entry in enumerate(entries):
-        with _naming(f"grafeas.keys[{number}]"):
+        with in_field(f"grafeas.keys[{number}]"):
             if entry.pgp is not None:
                 for name, keyring in _keyrings(entry, entry.pgp):
                     keyrings.setdefault(name, []).append(keyring)
@@ -135,9 +135,11 @@ def load_attestation_keys(entries: Sequence[GrafeasKey], resolver: KeyResolver) 
                     known.append(key)
                 identity.add(("key", name, *key.content))
     if not identity:
-        raise NoKeyError("grafeas.keys is empty: without a key no attestation can count; add one")
+        with in_field("grafeas.keys"):
+            raise NoKeyError("it is empty: without a key no attestation can count; add one")
     if both := sorted(public_keys.keys() & keyrings.keys()):
-        raise InvalidKeyError(f"grafeas.keys: the id {quote(both[0], 128)} is given to an OpenPGP key and to another")
+        with in_field("grafeas.keys"):
+            raise InvalidKeyError(f"the id {quote(both[0], 128)} is given to an OpenPGP key and to another")
     return AttestationKeys(
         {name: tuple(found) for name, found in public_keys.items()},
         {name: tuple(found) for name, found in keyrings.items()},
@@ -168,15 +170,6 @@ def _keyrings(entry: GrafeasKey, armored: str) -> Iterator[tuple[str, Keyring]]:
         return
     for fingerprint in keyring.fingerprints:
         yield fingerprint, keyring.only([fingerprint])
-
-
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Add the field path to the message of an error."""
-    try:
-        yield
-    except InvalidKeyError as error:
-        raise InvalidKeyError(f"{field}: {error.message}") from error
 
 
 def _verify_detached(keys: Sequence[PublicKey], signature: AttestedSignature, shown: str) -> Attested:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sealgate.errors import InvalidKeyError, VerificationError
+from sealgate.errors import InvalidKeyError, VerificationError, in_field
 from sealgate.formats.interface import CheckKey
 from sealgate.formats.notary.certificates import check_dates, is_ca
 from sealgate.formats.notary.wire.keys import UNREADABLE, check_strength
@@ -203,29 +203,30 @@ def read_pin(root: NotaryRoot) -> RootPin:
     Raises:
         InvalidKeyError: what it holds cannot be read.
     """
-    try:
+    with in_field("notary.root"):
         if root.ca is not None:
             return _read_ca(root.ca)
         if root.key_id is not None:
             return KeyPin((AcceptedKey(key_id=root.key_id),))
         return KeyPin(tuple(_read_accepted(block) for block in _split(root.pem or "")))
-    except InvalidKeyError as error:
-        raise InvalidKeyError(f"the root's pin: {error.message}") from error
 
 
-def read_signers(role: NotaryRole, keys: KeyResolver) -> tuple[AcceptedKey, ...]:
+def read_signers(role: NotaryRole, keys: KeyResolver, field: str) -> tuple[AcceptedKey, ...]:
     """Return the signers that a policy accepts for a role.
+
+    Args:
+        role: the role.
+        keys: resolver for keys that are not in the spec itself.
+        field: path of the role below the spec, for errors.
 
     Raises:
         InvalidKeyError: one is not a key that can be accepted.
         UnavailableError: one is not there (yet).
     """
     accepted: list[AcceptedKey] = []
-    for number, entry in enumerate(role.keys, 1):
-        try:
+    for number, entry in enumerate(role.keys):
+        with in_field(f"{field}.keys[{number}]"):
             accepted.append(_read_signer(entry, keys))
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"key {number} of the role {role.name}: {error.message}") from error
     return tuple(accepted)
 
 

@@ -192,7 +192,10 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
         InvalidKeyError: a pin or a key cannot be accepted.
         UnavailableError: a key is not there (yet).
     """
-    required = tuple(RequiredRole(role.name, read_signers(role, keys)) for role in spec.roles)
+    required = tuple(
+        RequiredRole(role.name, read_signers(role, keys, f"notary.roles[{number}]"))
+        for number, role in enumerate(spec.roles)
+    )
     return NotaryCheck(
         content=_content(spec, required),
         server=NotaryServer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealgate.errors import InvalidKeyError
+from sealgate.errors import InvalidKeyError, in_field
 from sealgate.formats.interface import hash_content
 from sealgate.formats.notation.certificates import UNREADABLE, fingerprint_of, is_ca
 from sealgate.formats.notation.crl import read_lists
@@ -119,20 +119,16 @@ def _fingerprint(certificate: x509.Certificate) -> str:
 def _read_store(entries: Sequence[NotationMaterial], name: str, keys: KeyResolver) -> tuple[x509.Certificate, ...]:
     found: list[x509.Certificate] = []
     for number, entry in enumerate(entries):
-        try:
+        with in_field(f"notation.trustStores.{name}[{number}]"):
             found += _read_certificates(_text_of(entry, keys))
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"notation.trustStores.{name}[{number}]: {error.message}") from error
     return tuple(dict.fromkeys(found))
 
 
 def _read_lists(entries: Sequence[NotationMaterial], keys: KeyResolver) -> tuple[RevocationList, ...]:
     found: list[RevocationList] = []
     for number, entry in enumerate(entries):
-        try:
+        with in_field(f"notation.revocation.lists[{number}]"):
             found += read_lists(_text_of(entry, keys))
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"notation.revocation.lists[{number}]: {error.message}") from error
     return tuple(found)
 
 

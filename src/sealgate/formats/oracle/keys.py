@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, NoKeyError, VerificationError
+from sealgate.errors import NoKeyError, VerificationError, in_field
 from sealgate.formats.oracle.wire import ALGORITHMS
 from sealgate.formats.signers import each_once, public_check_keys
 from sealgate.messages import name_accepted, quote
@@ -123,14 +123,12 @@ def load_trusted_keys(entries: Sequence[OracleKey], resolver: KeyResolver) -> Tr
     """
     loaded: list[TrustedKey] = []
     for number, entry in enumerate(entries):
-        field_path = f"oracle.trustedKeys[{number}]"
-        try:
+        with in_field(f"oracle.trustedKeys[{number}]"):
             loaded.append(_load(entry, resolver))
-        except InvalidKeyError as error:
-            raise InvalidKeyError(f"{field_path}: {error.message}") from error
     trusted = TrustedKeys(tuple(entry for entry in loaded if any(entry.keys.values())))
     if not trusted.fingerprints:
-        raise NoKeyError("oracle.trustedKeys is empty: without a key no signature can count; add one")
+        with in_field("oracle.trustedKeys"):
+            raise NoKeyError("it is empty: without a key no signature can count; add one")
     return trusted
 
 

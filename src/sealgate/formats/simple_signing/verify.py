@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sealgate.errors import InvalidKeyError, UnavailableError, VerificationError
+from sealgate.errors import UnavailableError, VerificationError, in_field
 from sealgate.formats.evidence import Evidence
 from sealgate.formats.interface import hash_content
 from sealgate.formats.signers import each_once, openpgp_check_keys
@@ -177,16 +177,18 @@ def build(spec: SimpleSigningSpec, keys: KeyResolver) -> SimpleSigningCheck:
     """
     source = spec.keyring
     raw = keys.secret(source.secret_ref) if source.secret_ref is not None else (source.inline or "").encode()
-    try:
+    with in_field("simpleSigning.keyring"):
         keyring = load_keyring(raw)
         if spec.fingerprints:
             keyring = keyring.only(spec.fingerprints)
-    except InvalidKeyError as error:
-        raise InvalidKeyError(f"simpleSigning.keyring: {error.message}") from error
+    with in_field("simpleSigning.store"):
+        store = open_store(spec.store)
+    with in_field("simpleSigning.signedIdentity"):
+        identity = _identity(spec.signed_identity)
     return SimpleSigningCheck(
         keyring=keyring,
-        store=open_store(spec.store),
-        identity=_identity(spec.signed_identity),
+        store=store,
+        identity=identity,
         content=_content(spec, raw),
         accept_platforms=spec.accept_platform_signatures,
     )

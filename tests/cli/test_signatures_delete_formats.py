@@ -15,12 +15,14 @@ from tests.cli.running import sealgate
 from tests.support.builders.objects import authenticator
 from tests.support.environments.notary_signing import ADMIN, PASSPHRASE, RELEASES, NotarySigning, only
 from tests.support.environments.notary_signing import PATH as PATH_OF_DTR
+from tests.support.signers.notation import IDENTITY, Authority, EnvelopeOf, payload_for, push_envelope
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.signers.simple_signing import Signer, payload
 from tests.support.simulators.grafeas import NOTE, GrafeasSimulator, payload_of
 from tests.support.simulators.lookaside import LookasideSimulator
 from tests.support.simulators.ocir import COMPARTMENT, KEY_ID, REGION, OCIRSimulator, message_of
 from tests.support.simulators.openshift import OpenShiftSimulator
+from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from sealgate.references import Digest
     from tests.support.simulators.http import HTTPSimulator
-    from tests.support.simulators.registry import RegistrySimulator
 
 PATH = "ns/team/app"
 OURS, THEIRS = (new_key("RSA 2048", name) for name in ("deleted", "kept"))
@@ -65,6 +66,39 @@ class Listing:
 
 def listing(folder: Path, image: str, spec: dict[str, Any], *servers: HTTPSimulator) -> Listing:
     return Listing(image, write(folder / "policies.yaml", authenticator("qa", spec=spec)), servers)
+
+
+# Notation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("referrers_api", [True, False], ids=["referrers API", "fallback tag"])
+def test_notation_signatures_are_listed_and_deleted_alone(tmp_path: Path, referrers_api: bool) -> None:  # noqa: FBT001
+    with RegistrySimulator(referrers_api=referrers_api) as registry:
+        digest = registry.push_image(PATH, "1.0")
+        body = registry.manifest(PATH, digest)[1]
+        ours, stranger = Authority("root"), Authority("stranger")
+        for authority, metadata in ((ours, {"env": "prod"}), (ours, {}), (stranger, {})):
+            key, chain = authority.issue()
+            envelope = EnvelopeOf(key, chain, payload_for(body, digest, annotations=metadata))
+            push_envelope(registry, PATH, digest, envelope.jws())
+        push_envelope(registry, PATH, digest, b"{}")
+        spec = {"notation": {"trustStores": {"ca": [{"pem": ours.pem}]}, "trustedIdentities": [IDENTITY]}}
+        image = listing(tmp_path, f"{registry.host}/{PATH}:1.0", spec, registry)
+        entries = image.entries()
+        assert sorted(entry["reason"] for entry in entries) == ["MalformedEvidence", "UnknownKey", *["Verified"] * 2]
+        assert {entry["format"] for entry in entries} == {"notation"}
+        (first, second) = (entry for entry in entries if entry["outcome"] == "verified")
+        assert sorted([first["metadata"], second["metadata"]], key=len) == [{}, {"env": "prod"}]
+        assert (first["statedKey"], first["algorithm"]) == (first["keyFingerprint"], "ES256")
+        assert "CN=" in first["description"]
+        ran = image.delete("--key", first["keyFingerprint"])
+        assert ran.exit_code == 0, ran.output
+        assert [entry["id"] for entry in image.entries()] == [
+            entry["id"] for entry in entries if entry["id"] != first["id"]
+        ]
+        (malformed,) = (entry for entry in entries if entry["reason"] == "MalformedEvidence")
+        assert image.delete("--id", malformed["id"][:12]).exit_code == 0
+        assert len(registry.referrers(PATH, digest)) == 2
 
 
 # Grafeas --------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import pytest
 
 from sealgate.cli.inputs.notary_keys import NotaryPassphrases
 from sealgate.errors import InvalidInputError, SealgateError, SigningError, UnavailableError
-from sealgate.formats.cosign.deleting import ReferrerRemoval
 from sealgate.formats.notary.private_keys.stores import TrustDirectory
+from sealgate.formats.referrer_removal import ReferrerRemoval
 from sealgate.formats.stored import StoredSignature
 from sealgate.references import Digest, parse_reference, parse_repository
 from sealgate.registry.credentials import NoCredentials

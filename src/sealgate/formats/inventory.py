@@ -13,6 +13,8 @@ from sealgate.formats.grafeas.verify import GrafeasCheck
 from sealgate.formats.incomplete import IncompleteCheck
 from sealgate.formats.notary import listing as notary
 from sealgate.formats.notary.verify import NotaryCheck
+from sealgate.formats.notation import listing as notation
+from sealgate.formats.notation.verify import NotationCheck
 from sealgate.formats.oracle import listing as oracle
 from sealgate.formats.oracle.verify import OracleCheck
 from sealgate.formats.simple_signing import listing as simple_signing
@@ -75,5 +77,7 @@ def _list(check: Check, image: Image, sources: Sources) -> tuple[StoredSignature
         return oracle.list_signatures(check, image, sources)
     if isinstance(check, NotaryCheck):
         return notary.list_signatures(check, image, sources)
+    if isinstance(check, NotationCheck):
+        return notation.list_signatures(check, image, sources)
     msg = f"signatures of the format {check.format} cannot be listed; verify the image instead"
     raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)

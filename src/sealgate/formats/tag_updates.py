@@ -28,6 +28,10 @@ _SIGNING_HELP = (
     "Nothing was changed. Use --storage referrers or bundle, exempt sha256-* from the rule that makes tags immutable, "
     "or store signatures in a repository without that rule (--signature-repository)"
 )
+#: What to do about an immutable tag when signatures are deleted.
+DELETING_HELP = (
+    "Nothing was changed. Exempt sha256-* from the rule that makes tags immutable, or delete the tag in the registry"
+)
 
 
 @dataclass(frozen=True, slots=True)

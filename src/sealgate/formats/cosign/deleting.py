@@ -1,19 +1,15 @@
-"""Deleting cosign's signatures: layers of the `.sig` tag, and manifests that refer to the image."""
+"""Deleting cosign's signatures in the `.sig` tag; those that refer to the image are `formats.referrer_removal`'s."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sealgate.errors import NotFoundError, SigningError, VerificationError
+from sealgate.errors import NotFoundError, VerificationError
 from sealgate.formats.cosign import layouts
 from sealgate.formats.cosign.wire import SIGNATURE_ANNOTATION
 from sealgate.formats.interface import MAX_SIGNATURE_BYTES
-from sealgate.formats.referrers import MAX_REFERRERS, has_entry, index_entries, remove_referrer
-from sealgate.formats.tag_updates import SharedTag
-from sealgate.registry.interface import OCI_INDEX
-from sealgate.registry.names import referrers_tag
+from sealgate.formats.tag_updates import DELETING_HELP, SharedTag
 
 if TYPE_CHECKING:
     from sealgate.formats.interface import Image
@@ -21,10 +17,6 @@ if TYPE_CHECKING:
     from sealgate.references import Digest, Repository
     from sealgate.registry.interface import Manifest
     from sealgate.registry.manifests import Layer
-
-_REMEDY = (
-    "Nothing was changed. Exempt sha256-* from the rule that makes tags immutable, or delete the tag in the registry"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ class LayerRemoval:
 
     def remove(self, image: Image, context: SigningContext) -> bool:
         """Write the tag without the layer; see `Removal.remove`."""
-        tag = SharedTag(context, self.repository, self.tag, image.digest, _REMEDY)
+        tag = SharedTag(context, self.repository, self.tag, image.digest, DELETING_HELP)
         tag.remove(
             lambda manifest: all(self._kept(layouts.read_signatures(manifest, tag.name))),
             lambda manifest: self._without(manifest, tag.name, context),
@@ -94,66 +86,3 @@ class LayerRemoval:
         except (NotFoundError, VerificationError):
             return None
         return layouts.shrink_config(config, kept)
-
-
-@dataclass(frozen=True, slots=True)
-class ReferrerRemoval:
-    """A manifest that refers to the image, with every signature in it; see `sealgate.formats.deleting.Removal`.
-
-    Attributes:
-        repository: where it is.
-        digest: of the manifest.
-    """
-
-    repository: Repository
-    digest: Digest
-
-    @property
-    def name(self) -> str:
-        """See `Removal.name`."""
-        return f"{self.repository.name}@{self.digest}"
-
-    @property
-    def lock_name(self) -> str:
-        """Return the repository, as the signer does."""
-        return self.repository.name
-
-    def check(self) -> None:
-        """See `Removal.check`. Whether the registry deletes manifests shows only when one is deleted."""
-
-    def remove(self, image: Image, context: SigningContext) -> bool:
-        """Remove the manifest from the list of referrers, and delete it; see `Removal.remove`.
-
-        The index of the fallback tag is changed first, so that it never lists what is not there. A registry that
-        deletes nothing keeps a manifest that it does not list, which no verifier finds.
-        """
-        unlisted = self._remove_from_index(image, context)
-        try:
-            context.writer.delete_manifest(self.repository, self.digest)
-        except NotFoundError:
-            pass
-        except SigningError:
-            if self._is_listed(image, context):
-                raise
-        return unlisted
-
-    def _remove_from_index(self, image: Image, context: SigningContext) -> bool:
-        """Return whether the fallback tag had the manifest."""
-        tag = SharedTag(context, self.repository, referrers_tag(image.digest), image.digest, _REMEDY)
-        there = tag.read()
-        if there is None or not self._is_entry(there, tag.name):
-            return False
-        tag.remove(
-            lambda index: not self._is_entry(index, tag.name),
-            lambda index: (remove_referrer(index, self.digest, tag.name), OCI_INDEX),
-        )
-        return True
-
-    def _is_entry(self, index: Manifest, where: str) -> bool:
-        with suppress(SigningError):  # where a registry lists referrers itself, the tag may hold anything
-            return has_entry(index_entries(index, where), self.digest)
-        return False
-
-    def _is_listed(self, image: Image, context: SigningContext) -> bool:
-        listed = context.sources.registry.referrers(self.repository, image.digest, MAX_REFERRERS)
-        return any(descriptor.digest == self.digest for descriptor in listed)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from sealgate.errors import VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.cosign.claims import Claims
-from sealgate.formats.cosign.deleting import LayerRemoval, ReferrerRemoval
+from sealgate.formats.cosign.deleting import LayerRemoval
 from sealgate.formats.cosign.search import Found, Search
 from sealgate.formats.cosign.signers import Signers
+from sealgate.formats.referrer_removal import ReferrerRemoval
 from sealgate.formats.stored import StoredSignature, as_texts
 from sealgate.reasons import Reason
 from sealgate.references import Digest

@@ -5,6 +5,7 @@ A list of referrers only says what to fetch. What counts is decided by the bytes
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,35 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.interface import Image, Sources
     from sealgate.formats.notation.envelopes import Authenticated, EnvelopeRules
     from sealgate.references import Digest
     from sealgate.registry.interface import Descriptor, Manifest
     from sealgate.registry.manifests import Layer
 
+#: Annotation of a manifest: when it was made.
+CREATED_ANNOTATION = "org.opencontainers.image.created"
 # Artifact types that a signature's descriptor may have: the right one, none, and those of its config that some
 # registries state instead.
 _LIKELY_TYPES = frozenset({ARTIFACT_TYPE, None, "", EMPTY_TYPE, "application/vnd.oci.image.config.v1+json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search read of one signature; nothing in it is verified.
+
+    Attributes:
+        holder: digest of the manifest that has the envelope.
+        layer: descriptor of the envelope.
+        created: time that the manifest states (RFC 3339); empty if it states none.
+        content: the envelope; empty if it could not be read.
+    """
+
+    holder: Digest
+    layer: Layer
+    created: str
+    content: bytes = b""
 
 
 class Search:
@@ -43,10 +63,15 @@ class Search:
         rules: what an envelope must be, and say.
         image: the image.
         sources: the outside world.
+        found: filled with what was read of each signature, by the source that `SeenSignature` has; None where only the
+            outcome matters.
     """
 
-    def __init__(self, rules: EnvelopeRules, image: Image, sources: Sources) -> None:
+    def __init__(
+        self, rules: EnvelopeRules, image: Image, sources: Sources, found: dict[str, Found] | None = None
+    ) -> None:
         self._rules = rules
+        self._found = found
         self._image = image
         self._repository = image.reference.repository
         self._sources = sources
@@ -60,6 +85,13 @@ class Search:
             VerificationError: no signature counts.
             UnavailableError: none counts, and something could not be fetched.
         """
+        self.see()
+        name = self._repository.name
+        nothing = f"{name} holds no Notation signature of {self._image.digest}; sign it, or copy its signature there"
+        return self._evidence.conclude(nothing)
+
+    def see(self) -> tuple[SeenSignature, ...]:
+        """Search as `run` does, and return every signature seen; what ended the search early is one of them."""
         with self._evidence.search("all candidates"):
             listed: Sequence[Descriptor] = ()
             with self._evidence.source(f"referrers of {self._image.digest}"):
@@ -70,9 +102,7 @@ class Search:
                 source = f"referrer {descriptor.digest}"
                 with self._evidence.source(source):
                     self._check_referrer(self._listed_manifest(descriptor.digest), source)
-        name = self._repository.name
-        nothing = f"{name} holds no Notation signature of {self._image.digest}; sign it, or copy its signature there"
-        return self._evidence.conclude(nothing)
+        return self._evidence.seen
 
     def _check_referrer(self, manifest: Manifest, source: str) -> None:
         if not is_image_manifest(manifest):
@@ -85,22 +115,29 @@ class Search:
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         if len(artifact.layers) != 1 or artifact.layers[0].media_type not in PARSERS:
             raise malformed("the manifest", "a signature has exactly one layer, a JWS or COSE envelope")
-        self._check_envelope(artifact.layers[0], source)
+        created = artifact.annotations.get(CREATED_ANNOTATION, "")
+        self._check_envelope(Found(manifest.digest, artifact.layers[0], created), source)
 
-    def _check_envelope(self, layer: Layer, source: str) -> None:
-        data = self._blob(layer)
+    def _check_envelope(self, found: Found, source: str) -> None:
+        self._note(source, found)
+        layer, data = found.layer, self._blob(found.layer)
+        self._note(source, replace(found, content=data))
         authenticated: list[Authenticated] = []
 
         def verify() -> tuple[str, str, bytes]:
-            found = self._rules.authenticate(layer.media_type, data)
-            authenticated.append(found)
-            return found.key.fingerprint, describe(found), found.envelope.payload
+            made = self._rules.authenticate(layer.media_type, data)
+            authenticated.append(made)
+            return made.key.fingerprint, describe(made), made.envelope.payload
 
         def check(_: bytes) -> datetime | None:
             now, digest = self._sources.clock.now(), self._image.digest
             return self._rules.check(authenticated[0], digest, lambda: self._manifest, now, self._revocation)
 
         self._evidence.judge(source, verify, check)
+
+    def _note(self, source: str, found: Found) -> None:
+        if self._found is not None:
+            self._found[source] = found
 
     @cached_property
     def _manifest(self) -> Manifest:

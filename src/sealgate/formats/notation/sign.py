@@ -27,6 +27,7 @@ from sealgate.formats.notation.certificates import (
 from sealgate.formats.notation.envelopes import EnvelopeRules
 from sealgate.formats.notation.identities import TrustedIdentities
 from sealgate.formats.notation.revocation import RevocationRules
+from sealgate.formats.notation.search import CREATED_ANNOTATION
 from sealgate.formats.notation.signatures import signer_key
 from sealgate.formats.notation.verify import NotationCheck
 from sealgate.formats.notation.wire import cose, jws
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from sealgate.registry.interface import Manifest
 
 _THUMBPRINTS = "io.cncf.notary.x509chain.thumbprint#S256"
-_CREATED = "org.opencontainers.image.created"
 
 
 class EnvelopeType(StrEnum):
@@ -247,7 +247,7 @@ class NotationSigner:
             "subject": describe(subject.media_type, subject.body),
             "annotations": {
                 _THUMBPRINTS: json.dumps(thumbprints, separators=(",", ":")),
-                _CREATED: now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                CREATED_ANNOTATION: now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             },
         }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

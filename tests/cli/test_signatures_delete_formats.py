@@ -15,6 +15,7 @@ from tests.cli.running import sealgate
 from tests.support.builders.objects import authenticator
 from tests.support.environments.notary_signing import ADMIN, PASSPHRASE, RELEASES, NotarySigning, only
 from tests.support.environments.notary_signing import PATH as PATH_OF_DTR
+from tests.support.signers.cosign import BundleOf, Classic, push_attestations, push_bundle, push_classic
 from tests.support.signers.notation import IDENTITY, Authority, EnvelopeOf, payload_for, push_envelope
 from tests.support.signers.private_keys import fingerprint, new_key, public_pem
 from tests.support.signers.simple_signing import Signer, payload
@@ -53,13 +54,15 @@ class Listing:
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the signatures that are listed and can be deleted."""
-        ran = sealgate("signatures", self.image, "-o", "json", *self._more())
+        ran = sealgate("signatures", self.image, "-o", "json", *self.options)
         return [entry for entry in json.loads(ran.stdout)[0]["signatures"] if entry["id"]]
 
     def delete(self, *arguments: object) -> Result:
-        return sealgate("signatures", "delete", self.image, *arguments, "--yes", *self._more())
+        return sealgate("signatures", "delete", self.image, *arguments, "--yes", *self.options)
 
-    def _more(self) -> list[object]:
+    @property
+    def options(self) -> list[object]:
+        """The options that every command about the image takes."""
         insecure = [part for server in self.servers for part in ("--insecure-registry", server.host)]
         return ["--policies", self.policies, *insecure]
 
@@ -99,6 +102,42 @@ def test_notation_signatures_are_listed_and_deleted_alone(tmp_path: Path, referr
         (malformed,) = (entry for entry in entries if entry["reason"] == "MalformedEvidence")
         assert image.delete("--id", malformed["id"][:12]).exit_code == 0
         assert len(registry.referrers(PATH, digest)) == 2
+
+
+# Attestations ---------------------------------------------------------------------------------------------------
+
+
+def test_attestations_are_listed_and_deleted_by_id_alone(registry: RegistrySimulator, tmp_path: Path) -> None:
+    digest = registry.push_image(PATH, "1.0")
+    other = registry.push_image(PATH, "1.1", content=b"other")
+    provenance, sbom = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document"
+    tagged = [
+        BundleOf(digest, OURS, predicate_type=provenance),
+        BundleOf(other, OURS, predicate_type=provenance),
+        BundleOf(digest, THEIRS, predicate_type=sbom),
+    ]
+    push_attestations(registry, PATH, *tagged)
+    push_bundle(registry, PATH, BundleOf(digest, OURS, predicate_type=sbom))
+    spec = {"cosign": {"keys": [{"pem": public_pem(OURS)}]}}
+    image = listing(tmp_path, f"{registry.host}/{PATH}:1.0", spec, registry)
+    entries = image.entries()
+    assert [(entry["predicateType"], entry["reason"]) for entry in entries] == [
+        (provenance, "Verified"),
+        (provenance, "DigestMismatch"),
+        (sbom, "InvalidSignature"),
+        (sbom, "Verified"),
+    ]
+    # An attestation makes no image a signed one, and a key's signatures are not its attestations.
+    assert sealgate("signatures", image.image, *image.options).exit_code == 1
+    assert image.delete("--key", fingerprint(OURS)).exit_code == 2
+    push_classic(registry, PATH, Classic(digest, OURS))
+    ran = image.delete("--key", fingerprint(OURS))
+    assert ran.exit_code == 0, ran.output
+    assert image.entries() == entries
+    for kept, chosen in ((entries[1:], entries[0]), (entries[1:3], entries[3])):
+        ran = image.delete("--id", chosen["id"])
+        assert ran.exit_code == 0, ran.output
+        assert [entry["id"] for entry in image.entries()] == [entry["id"] for entry in kept]
 
 
 # Grafeas --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sealgate.errors import UnavailableError, VerificationError
 from sealgate.findings import SeenSignature
 from sealgate.formats.cosign import listing as cosign
+from sealgate.formats.cosign.attestation_listing import list_attestations
 from sealgate.formats.cosign.verify import CosignCheck
 from sealgate.formats.grafeas import listing as grafeas
 from sealgate.formats.grafeas.verify import GrafeasCheck
@@ -68,7 +69,7 @@ def unjudged_signatures(
 
 def _list(check: Check, image: Image, sources: Sources) -> tuple[StoredSignature, ...]:
     if isinstance(check, CosignCheck):
-        return cosign.list_signatures(check, image, sources)
+        return (*cosign.list_signatures(check, image, sources), *list_attestations(check, image, sources))
     if isinstance(check, SimpleSigningCheck):
         return simple_signing.list_signatures(check, image, sources)
     if isinstance(check, GrafeasCheck):

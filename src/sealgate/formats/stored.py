@@ -39,6 +39,7 @@ class StoredSignature:
         signature: the signature, decoded; empty where `content` has it.
         removal: how it is deleted; None for what was not read as a signature of this image.
         part: which of the signatures it is that `removal` removes together; empty where that is one.
+        attests: type of the predicate, as stated, of an attestation; empty for a signature of the image.
     """
 
     source: str
@@ -57,6 +58,7 @@ class StoredSignature:
     signature: bytes = field(default=b"", repr=False)
     removal: Removal | None = None
     part: str = ""
+    attests: str = ""
 
 
 def as_texts(members: Mapping[str, object]) -> Mapping[str, str]:

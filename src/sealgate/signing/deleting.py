@@ -166,7 +166,7 @@ def choose_by_id(listed: Sequence[ListedSignature], prefixes: Iterable[str]) -> 
 
 
 def choose_by_key(listed: Sequence[ListedSignature], fingerprint: str) -> list[ListedSignature]:
-    """Return every signature that a key is known to have made.
+    """Return every signature that a key is known to have made. Attestations by it are chosen by their IDs only.
 
     Args:
         listed: of the image, judged by an authenticator that accepts the key.
@@ -182,7 +182,8 @@ def choose_by_key(listed: Sequence[ListedSignature], fingerprint: str) -> list[L
             f"the fingerprint {quote(fingerprint)} is too short; give {SHORT_ID} characters or more"
         )
     _require_all_read(listed)
-    known = {each for signature in listed if signature.id for each in signature.fingerprints}
+    signatures = [each for each in listed if each.id and not each.stored.attests]
+    known = {each for signature in signatures for each in signature.fingerprints}
     matching = sorted(each for each in known if each.lower().removeprefix(_DIGEST).startswith(wanted))
     if not matching:
         msg = (
@@ -193,7 +194,7 @@ def choose_by_key(listed: Sequence[ListedSignature], fingerprint: str) -> list[L
     if len(matching) > 1:
         named = ", ".join(matching[:_MAX_NAMED])
         raise InvalidInputError(f"the fingerprint {quote(fingerprint)} fits several keys: {named}")
-    return [each for each in listed if each.id and matching[0] in each.fingerprints]
+    return [each for each in signatures if matching[0] in each.fingerprints]
 
 
 def _require_all_read(listed: Iterable[ListedSignature]) -> None:

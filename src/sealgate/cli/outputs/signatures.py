@@ -110,7 +110,7 @@ def exit_of(images: Sequence[ListedImage], *, judged: bool) -> Exit:
 
 
 def _exit(listed: ListedImage, *, judged: bool) -> Exit:
-    counts = any(each.verified or (not judged and each.result is None) for each in listed.signatures)
+    counts = any(each.verified or (not judged and each.result is None) for each in _signatures(listed))
     if isinstance(listed.platforms, UnavailableError):
         return Exit.UNDETERMINED
     if listed.platforms is not None:
@@ -118,6 +118,11 @@ def _exit(listed: ListedImage, *, judged: bool) -> Exit:
     if not counts and any(each.unavailable for each in listed.signatures):
         return Exit.UNDETERMINED
     return Exit.ADMITTED if counts or listed.index is not None else Exit.DENIED
+
+
+def _signatures(listed: ListedImage) -> Iterator[ListedSignature]:
+    """Yield what may make an image a signed one: attestations do not."""
+    return (each for each in listed.signatures if not each.stored.attests)
 
 
 def _heading(listed: ListedImage) -> str:
@@ -154,10 +159,10 @@ def _by(tag: ListedTag) -> str:
     """Return who signed a tag's image: keys and authenticators; else why that is not known."""
     if tag.listed is None:
         return "-" if tag.error is None else tag.error.message
-    signers = dict.fromkeys(_signer(each) for each in tag.listed.signatures if each.verified or each.result is None)
+    signers = dict.fromkeys(_signer(each) for each in _signatures(tag.listed) if each.verified or each.result is None)
     if signers:
         return ", ".join(signers)
-    return next((each.result.message for each in tag.listed.signatures if each.result is not None), "-")
+    return next((each.result.message for each in _signatures(tag.listed) if each.result is not None), "-")
 
 
 def _signer(listed: ListedSignature) -> str:
@@ -177,6 +182,8 @@ def made_by(listed: ListedSignature) -> str:
 def _notes(listed: ListedImage) -> Iterator[str]:
     for each in listed.signatures:
         stored = each.stored
+        if stored.attests:
+            yield f"{stored.source}: attestation: {stored.attests}"
         if stored.description:
             yield f"{stored.source}: description: {stored.description}"
         for name, value in stored.metadata.items():
@@ -251,6 +258,7 @@ def _signature(each: ListedSignature, files: Sequence[str]) -> dict[str, Any]:
         "digest": stored.digest or None,
         "size": stored.size,
         "description": stored.description or None,
+        "predicateType": stored.attests or None,
         "metadata": dict(stored.metadata),
         "files": list(files),
         "warnings": list(stored.warnings),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from sealgate.formats.cosign.strangers import stranger
 from sealgate.formats.cosign.wire import (
     ATTESTATION_REFERRER_TYPE,
     BUNDLE_VERSIONS,
+    CREATED_ANNOTATION,
     ENVELOPE_ANNOTATION,
     ENVELOPE_TYPE,
     PREDICATE_ANNOTATION,
@@ -41,7 +42,7 @@ from sealgate.registry.manifests import is_image_manifest, parse_artifact_manife
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sealgate.findings import Verified
+    from sealgate.findings import SeenSignature, Verified
     from sealgate.formats.cosign.claims import Claims
     from sealgate.formats.cosign.conditions import Condition
     from sealgate.formats.cosign.signers import Signers
@@ -78,6 +79,14 @@ class Requirement:
     predicate_type: str
     conditions: tuple[Condition, ...] = ()
 
+    def concerns(self, stated: str | None) -> bool:
+        """Return whether an attestation may meet it.
+
+        Args:
+            stated: the type that something says its predicate has; None if it does not say.
+        """
+        return stated in (None, self.predicate_type)
+
     def check(self, envelope: Envelope, claims: Claims) -> None:
         """Check what an accepted signer has signed.
 
@@ -92,6 +101,27 @@ class Requirement:
         for condition in self.conditions:
             condition.require_size(len(envelope.payload))
             condition.check(predicate)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAttestation:
+    """What the search read of one attestation; nothing in it is verified.
+
+    Attributes:
+        holder: tag or digest of the manifest that has the layer.
+        layer: descriptor of the envelope or of the bundle.
+        created: time that the manifest states (RFC 3339); empty if it states none.
+        content: the envelope or the bundle; empty if it could not be read.
+        envelope: the same, parsed; None if it could not be.
+        signature: decoded; empty as for `content`.
+    """
+
+    holder: str
+    layer: Layer
+    created: str
+    content: bytes = b""
+    envelope: Envelope | None = None
+    signature: bytes = b""
 
 
 class _Pursuit:
@@ -163,6 +193,8 @@ class AttestationSearch:
         signers: whose attestations count.
         all_signers: whether the signers of the first requirement are those of the finding, so that the search goes on
             until all of them are found.
+        found: filled with what was read of each attestation, by the source that `SeenSignature` has; the search then
+            does not end before everything was seen. None where only the outcome matters.
     """
 
     def __init__(  # noqa: PLR0913 - a search of these parts
@@ -174,8 +206,10 @@ class AttestationSearch:
         signers: Signers,
         *,
         all_signers: bool,
+        found: dict[str, FoundAttestation] | None = None,
     ) -> None:
-        known = signers.fingerprints
+        known = signers.fingerprints if found is None else None
+        self._found = found
         self._pursuits = [
             _Pursuit(requirement, Evidence(sources.deadline, known), every=all_signers and number == 0)
             for number, requirement in enumerate(requirements)
@@ -194,6 +228,16 @@ class AttestationSearch:
             VerificationError: a requirement is not met.
             UnavailableError: a requirement is not met, and an attestation could not be fetched.
         """
+        self._search()
+        where = f"{self._image} in {self._repository.name}"
+        return [each.conclude(where) for each in self._pursuits]
+
+    def see(self) -> tuple[SeenSignature, ...]:
+        """Search as `run` does, and return every attestation seen for the first requirement."""
+        self._search()
+        return self._pursuits[0].evidence.seen
+
+    def _search(self) -> None:
         try:
             self._search_tag()
             if self._open():
@@ -201,8 +245,6 @@ class AttestationSearch:
         except TooManyError as error:
             for each in self._open():
                 each.evidence.end(error, "all candidates")
-        where = f"{self._image} in {self._repository.name}"
-        return [each.conclude(where) for each in self._pursuits]
 
     def _open(self, stated: str | None = None) -> list[_Pursuit]:
         """Return what is still searched for.
@@ -210,11 +252,7 @@ class AttestationSearch:
         Args:
             stated: the type that something says its predicate has; None if it does not say.
         """
-        return [
-            each
-            for each in self._pursuits
-            if not each.done and (stated is None or stated == each.requirement.predicate_type)
-        ]
+        return [each for each in self._pursuits if not each.done and each.requirement.concerns(stated)]
 
     @contextmanager
     def _source(self, name: str, concerned: Sequence[_Pursuit]) -> Iterator[None]:
@@ -240,7 +278,7 @@ class AttestationSearch:
         with self._source(source, self._open()):
             manifest = self._store.tagged_manifest(tag, self._image)
             if manifest is not None:
-                self._check_layers(parse_artifact_manifest(manifest, "the manifest"), source)
+                self._check_layers(parse_artifact_manifest(manifest, "the manifest"), tag, source)
 
     def _search_referrers(self) -> None:
         listed: Sequence[Descriptor] = ()
@@ -266,49 +304,66 @@ class AttestationSearch:
             msg = f"its subject is {artifact.subject}, not {self._image}: it belongs to another image"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         if artifact.artifact_type in BUNDLE_VERSIONS:
-            self._check_bundle(artifact, source)
+            self._check_bundle(artifact, manifest.digest, source)
         else:
-            self._check_layers(artifact, source)
+            self._check_layers(artifact, manifest.digest, source)
 
-    def _check_layers(self, artifact: ArtifactManifest, source: str) -> None:
+    def _check_layers(self, artifact: ArtifactManifest, holder: str, source: str) -> None:
+        created = artifact.annotations.get(CREATED_ANNOTATION, "")
         for number, layer in enumerate(artifact.layers, 1):
             wanted = self._open(layer.annotations.get(ENVELOPE_ANNOTATION))
             if wanted:
                 self._count(1)
                 where = f"{source}, layer {number}"
                 with self._source(where, wanted):
-                    self._check_layer(layer, where, wanted)
+                    self._check_layer(FoundAttestation(holder, layer, created), where, wanted)
 
-    def _check_layer(self, layer: Layer, source: str, wanted: Sequence[_Pursuit]) -> None:
+    def _check_layer(self, found: FoundAttestation, source: str, wanted: Sequence[_Pursuit]) -> None:
+        self._note(source, found)
+        layer = found.layer
         if layer.media_type != ENVELOPE_TYPE:
             msg = f"the layer is {quote(layer.media_type, 100)}, which is not an attestation"
             raise VerificationError(msg, reason=Reason.TYPE_MISMATCH)
-        members = parse_object(self._store.blob(layer), "the envelope")
-        self._judge(parse_envelope(members, "the envelope"), None, layer, source, wanted)
+        content = self._store.blob(layer)
+        envelope = parse_envelope(parse_object(content, "the envelope"), "the envelope")
+        self._judge(replace(found, content=content, envelope=envelope), envelope, None, source, wanted)
 
-    def _check_bundle(self, artifact: ArtifactManifest, source: str) -> None:
+    def _check_bundle(self, artifact: ArtifactManifest, holder: str, source: str) -> None:
         if len(artifact.layers) != 1 or artifact.layers[0].media_type not in BUNDLE_VERSIONS:
             raise malformed("the manifest", "a bundle has exactly one layer, of the bundle's type")
-        layer = artifact.layers[0]
-        bundle = parse_bundle(self._store.blob(layer), "the bundle")
+        found = FoundAttestation(holder, artifact.layers[0], artifact.annotations.get(CREATED_ANNOTATION, ""))
+        self._note(source, found)
+        content = self._store.blob(found.layer)
+        bundle = parse_bundle(content, "the bundle")
         wanted = self._open(artifact.annotations.get(PREDICATE_ANNOTATION))
-        self._judge(bundle.envelope, bundle, layer, source, wanted)
+        read = replace(found, content=content, envelope=bundle.envelope)
+        self._judge(read, bundle.envelope, bundle, source, wanted)
 
     def _judge(
-        self, envelope: Envelope, bundle: Bundle | None, layer: Layer, source: str, wanted: Sequence[_Pursuit]
+        self,
+        found: FoundAttestation,
+        envelope: Envelope,
+        bundle: Bundle | None,
+        source: str,
+        wanted: Sequence[_Pursuit],
     ) -> None:
         self._count(len(envelope.signatures) - 1)
         for number, signature in enumerate(envelope.signatures, 1):
             where = source if len(envelope.signatures) == 1 else f"{source}, signature {number}"
+            self._note(where, replace(found, signature=signature))
             unknown = stranger(self._signers.keys, bundle)
             attempt = (
-                envelope_attempt(envelope, signature, layer.annotations, unknown)
+                envelope_attempt(envelope, signature, found.layer.annotations, unknown)
                 if bundle is None
                 else bundle_attempt(bundle, signature, unknown)
             )
             verify = once(partial(self._signers.verify, attempt))
             for each in wanted:
                 each.judge(where, verify, envelope, self._claims)
+
+    def _note(self, source: str, found: FoundAttestation) -> None:
+        if self._found is not None:
+            self._found[source] = found
 
 
 def is_likely_attestation(descriptor: Descriptor) -> bool:

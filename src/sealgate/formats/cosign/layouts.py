@@ -14,6 +14,7 @@ from sealgate.errors import SigningError, VerificationError
 from sealgate.formats.cosign.wire import (
     BUNDLE_TYPE,
     CLASSIC_REFERRER_TYPE,
+    CREATED_ANNOTATION,
     ENVELOPE_ANNOTATION,
     ENVELOPE_TYPE,
     PAYLOAD_TYPE,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _CONTENT_ANNOTATION = "dev.sigstore.bundle.content"
-_CREATED_ANNOTATION = "org.opencontainers.image.created"
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -158,7 +158,7 @@ def bundle_referrer(bundle: bytes, subject: Manifest, created: str, predicate_ty
             "annotations": {
                 _CONTENT_ANNOTATION: "dsse-envelope",
                 PREDICATE_ANNOTATION: predicate_type,
-                _CREATED_ANNOTATION: created,
+                CREATED_ANNOTATION: created,
             },
             "subject": describe(subject.media_type, subject.body),
             "artifactType": BUNDLE_TYPE,

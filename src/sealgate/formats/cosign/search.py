@@ -17,6 +17,7 @@ from sealgate.formats.cosign.strangers import stranger
 from sealgate.formats.cosign.wire import (
     BUNDLE_VERSIONS,
     CLASSIC_REFERRER_TYPE,
+    CREATED_ANNOTATION,
     PAYLOAD_TYPE,
     PREDICATE_ANNOTATION,
     SIGN_PREDICATE,
@@ -54,7 +55,6 @@ _LIKELY_TYPES = frozenset(
         "application/vnd.oci.image.manifest.v1+json",
     }
 )
-_CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ def is_likely_signature(descriptor: Descriptor) -> bool:
 
 
 def _created(artifact: ArtifactManifest) -> str:
-    return artifact.annotations.get(_CREATED_ANNOTATION, "")
+    return artifact.annotations.get(CREATED_ANNOTATION, "")
 
 
 def _may_be_signature(descriptor: Descriptor) -> bool:

@@ -48,6 +48,8 @@ CLASSIC_REFERRER_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 #: The annotation of a bundle's manifest, and of its descriptor, that says what the statement inside is about.
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+#: The annotation of a manifest that says when it was made.
+CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 
 #: The type of what an envelope of a statement holds.

@@ -19,6 +19,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined] # its __all__ is computed
+
 from sealgate.sigstore import public_good
 from sealgate.sigstore.trusted_root import parse_trusted_root
 
@@ -57,8 +59,12 @@ def renew() -> None:
     origin = {"package": f"sigstore {release['version']}", "date": f"{wheel['upload-time']:%Y-%m-%d}"}
     with zipfile.ZipFile(io.BytesIO(download(release["version"], wheel["hashes"]["sha256"]))) as archive:
         root = archive.read(f"{_STORE}/trusted_root.json")
+        metadata = archive.read(f"{_STORE}/root.json")
     parse_trusted_root(root)
+    signed = Metadata[Root].from_bytes(metadata)
+    signed.signed.verify_delegate(Root.type, signed.signed_bytes, signed.signatures)
     (_TARGET / "trusted_root.json").write_bytes(root)
+    (_TARGET / "root.json").write_bytes(metadata)
     (_TARGET / "origin.json").write_text(json.dumps(origin, indent=2) + "\n")
     sys.stdout.write(f"shipped: {origin['package']} of {origin['date']}\n")
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate_operator.certificates.filled_secret import NextData
     from sealgate_operator.config import OperatorConfig
+    from sealgate_operator.fetched_root.keeper import RootKeeper
     from sealgate_operator.replica import Task
 
 #: Seconds between two resyncs of all objects with the API server.
@@ -124,6 +125,22 @@ class Operator:
             metrics=self.metrics,
             log=log,
         )
+        self._root_keeper: RootKeeper | None = None
+        if config.trusted_roots.tuf is not None:
+            # Not before it is needed: an operator that fetches nothing does without python-tuf.
+            from sealgate_operator.fetched_root.setup import root_keeper
+
+            self._root_keeper = root_keeper(
+                config.trusted_roots.tuf,
+                namespace,
+                api=api,
+                network=self._network,
+                fence=self._lease,
+                on_change=self._roots_changed,
+                clock=clock,
+                metrics=self.metrics,
+                log=log,
+            )
         self._observer = Observer(api, namespace, config.webhooks, (self._guard, self._enforcement))
         self._reconciler = Reconciler(
             api=api,
@@ -132,7 +149,7 @@ class Operator:
             queue=self._queue,
             secrets=SecretKeys(store.secret, own),
             sources=(kms,),
-            roots=TrustedRoots(self._config_maps),
+            roots=TrustedRoots(self._config_maps, self._root_keeper),
             node_critical=NodeCritical(
                 api,
                 config.excluded_namespaces,
@@ -210,6 +227,8 @@ class Operator:
         if self._keeper is not None:
             writing["certificates"] = self._keeper.run
         writing["exceptions"] = self._exceptions.run
+        if self._root_keeper is not None:
+            writing["trusted root"] = self._root_keeper.run
         writing |= {what: reconciler.run for what, reconciler in self._filled.items()}
         reading: dict[str, Task] = {"resync": self._resync, "watch": self._watch}
         if self._counts:

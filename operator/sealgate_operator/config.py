@@ -126,14 +126,32 @@ class ReplicaConfig(ProcessConfig):
     kms: KMSConfig = KMSConfig()
 
 
+class TUFConfig(Settings):
+    """The TUF repository from which the operator fetches a trusted root.
+
+    Attributes:
+        config_map: the ConfigMap that keeps what was fetched.
+        mirror: URL of the repository.
+        root_file: file with the root metadata with which trust begins; empty for that of sigstore's public services.
+        refresh_seconds: seconds between two rounds.
+    """
+
+    config_map: Name
+    mirror: str = Field(pattern=r"^https?://[^?#@\s]+$", max_length=512)
+    root_file: str = ""
+    refresh_seconds: float = Field(ge=300, le=7 * 86400)
+
+
 class TrustedRootsConfig(Settings):
     """Where trusted roots of sigstore may come from, besides Authenticators and Secrets.
 
     Attributes:
         config_maps: names of the ConfigMaps of the operator's namespace that may be read.
+        tuf: the repository from which one is fetched; None for none.
     """
 
     config_maps: list[Name] = Field(default_factory=list, max_length=16)
+    tuf: TUFConfig | None = None
 
 
 class OperatorConfig(ReplicaConfig):

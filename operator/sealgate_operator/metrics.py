@@ -46,6 +46,12 @@ class Metrics:
         self._node_critical = self._gauge(
             "node_critical_daemonsets", "DaemonSets of class system-node-critical in namespaces that are not excluded."
         )
+        self._trusted_root = self._gauge(
+            "trusted_root_timestamp_seconds",
+            "When the trusted root was last fetched, and when the metadata that proves it expires, in seconds since "
+            "the Unix epoch; 0 before the first time. Absent where nothing is fetched.",
+            "event",
+        )
         self._waiting = Gauge(
             f"{_PREFIX}_workqueue_depth", "Objects that wait to be reconciled.", registry=self.registry
         )
@@ -132,6 +138,11 @@ class Metrics:
         for name, end in (("ca", ca), ("webhook", leaf)):
             if end is not None:
                 self._expiry.labels(name).set(end.timestamp())
+
+    def trusted_root(self, fetched: datetime | None, expires: datetime | None) -> None:
+        """Set when the trusted root was last fetched, and when the metadata that proves it expires; None for never."""
+        for event, at in (("fetched", fetched), ("expiry", expires)):
+            self._trusted_root.labels(event).set(0 if at is None else at.timestamp())
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

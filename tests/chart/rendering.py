@@ -42,6 +42,15 @@ VALUE_SETS: dict[str, Manifest] = {
             "google": {"audience": GOOGLE},
             "vault": {"address": "https://vault.test:8200", "audience": "vault.test"},
         },
+        "trustedRoots": {
+            "configMaps": ["sigstore"],
+            "tuf": {
+                "enabled": True,
+                "mirror": "https://tuf.test:8443/sigstore",
+                "rootConfigMap": "tuf-root",
+                "networkPolicyTo": [{"podSelector": {"matchLabels": {"app": "tuf"}}}],
+            },
+        },
         "sharedCache": {
             "enabled": True,
             "host": "valkey.test",

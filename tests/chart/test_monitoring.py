@@ -145,6 +145,7 @@ _PROBLEM = 'sealgate_enforcement_problems{JOB,problem="FailurePolicyChanged"}'
 _OTHER_PROBLEM = 'sealgate_enforcement_problems{JOB,problem="NoEndpoint"}'
 _DENIED = "sealgate_canary_denied{JOB}"
 _LAST_DENIED = "sealgate_canary_last_denied_timestamp_seconds{JOB}"
+_FETCHED = 'sealgate_operator_trusted_root_timestamp_seconds{JOB,event="fetched"}'
 _LAST_ROUND = "sealgate_report_last_round_timestamp_seconds{JOB}"
 _FAIL = 'sealgate_report_results{JOB,policy="shop",result="fail"}'
 _PASS = 'sealgate_report_results{JOB,policy="shop",result="pass"}'
@@ -217,6 +218,19 @@ OBSERVED = {
     ),
     "running images pass": Observed(
         "SealgateRunningImageFails", {_FAIL: "2x60 0x60", _PASS: "3x120"}, component="reports"
+    ),
+    "trusted root fetched a day ago": Observed(
+        "SealgateTrustedRootStale",
+        {_FETCHED: f"0x{DAY + 60}"},
+        ({},),
+        minute=DAY + 30,
+        component="operator",
+    ),
+    "trusted root fetched by the leader": Observed(
+        "SealgateTrustedRootStale",
+        {_FETCHED: f"0x{DAY + 60}", _FETCHED.replace("JOB", 'JOB,pod="leader"'): f"0+60x{DAY + 60}"},
+        minute=DAY + 30,
+        component="operator",
     ),
     "open exceptions": Observed("SealgateExceptionOpen", {_OPEN: "0x60 2x60"}, ({},)),
     "exceptions have ended": Observed("SealgateExceptionOpen", {_OPEN: "2x60 0x60"}),

@@ -109,6 +109,15 @@ def test_the_operator_reads_the_config_maps_with_trusted_roots_that_are_listed()
     assert added == _all("/configmaps", "get", "sigstore", "staging")
 
 
+def test_the_operator_writes_the_trusted_root_that_it_fetches() -> None:
+    manifests = render({"trustedRoots": {"tuf": {"enabled": True}}})
+    added = rights(find(manifests, "Role", "sealgate-operator")) - rights(find(render(), "Role", "sealgate-operator"))
+    assert added == _all("/configmaps", "get update", "sealgate-trusted-root")
+    assert "data" not in find(manifests, "ConfigMap", "sealgate-trusted-root")
+    unchanged = rights(find(render(), "Role", "sealgate-webhook"))
+    assert rights(find(manifests, "Role", "sealgate-webhook")) == unchanged
+
+
 def test_the_operator_reads_the_lease_of_the_reports_where_they_are_written() -> None:
     lease = ("coordination.k8s.io/leases", "sealgate-reports", "get")
     granted = rights(find(render({"reports": {"enabled": True}}), "Role", "sealgate-operator"))

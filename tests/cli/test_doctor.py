@@ -177,6 +177,15 @@ def test_objects_that_are_not_ready_are_named_with_the_reason(installed: Install
     assert checks["objects/Authenticator"]["message"] == "1 object ready"
 
 
+def test_trusted_root_that_is_not_fetched_any_more_is_named(installed: Installed) -> None:
+    stale = {"type": "TrustedRootCurrent", "status": "False", "reason": "FetchFailed", "message": "it has expired"}
+    path = f"{API}/authenticators/release-key"
+    installed.alter(path, lambda found: found["status"]["conditions"].append(stale))
+    code, checks = installed.examine()
+    assert (code, checks["objects/Authenticator/release-key"]["result"]) == (0, "warning")
+    assert checks["objects/Authenticator/release-key"]["message"] == "FetchFailed: it has expired"
+
+
 def test_a_registry_that_is_stopped_is_named_with_its_policy(installed: Installed) -> None:
     host = installed.shop.registry.host
     installed.shop.registry.close()

@@ -51,6 +51,7 @@ MODULE_ORDER = (
     "test_signing_by_policy",
     "test_signing_with_services",
     "test_signing_under_load",
+    "test_trusted_roots",
     "test_shared_cache",
     "test_policy_changes",
     "test_custom_kinds",

@@ -44,6 +44,13 @@ def authenticator_of(name: str, spec: Object) -> Object:
     }
 
 
+def config_map(name: str, data: Mapping[str, bytes]) -> Object:
+    """Return a ConfigMap in the release's namespace; its data is text."""
+    text = {key: value.decode() for key, value in data.items()}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": text}
+
+
 def secret(name: str, data: Mapping[str, bytes], namespace: str = NAMESPACE) -> Object:
     """Return a Secret, by default in the release's namespace."""
     return {

@@ -28,6 +28,7 @@ NAMES = (
     "notary.test",
     "dtr.test",
     "signing.test",
+    "tuf.test",
 )
 
 #: A Valkey or Redis server.

@@ -53,6 +53,7 @@ TASKS = frozenset(
         "counts",
         "reports",
         "config maps",
+        "trusted root",
     }
 )
 

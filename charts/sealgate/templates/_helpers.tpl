@@ -84,6 +84,8 @@ true
 {{- end -}}
 
 {{- /* The Secret with the key of the shared cache, which the operator makes and rotates. */ -}}
+{{- define "sealgate.trustedRoot" -}}{{ include "sealgate.fullname" . }}-trusted-root{{- end -}}
+
 {{- define "sealgate.sharedCacheSecret" -}}{{ include "sealgate.fullname" . }}-shared-cache{{- end -}}
 
 {{- /* Whether the chart runs the webhook, that is, whether webhook.url is empty. */ -}}

@@ -86,14 +86,14 @@ class ConfigMaps:
             try:
                 data = self._get(name)
             except UnavailableError as error:
-                self._metrics.failed("config maps")
+                self._metrics.failed("config-maps")
                 self._log.warning("ConfigMap cannot be read; will retry", name=name, error=error.message)
                 continue
             with self._lock:
                 self._known[name] = data
             changed = changed or data != before
         if known:
-            self._metrics.worked("config maps")
+            self._metrics.worked("config-maps")
         if changed:
             self._on_change()
 

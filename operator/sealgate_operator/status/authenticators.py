@@ -24,6 +24,7 @@ from sealgate.keys.public_keys import PublicKey, load_public_key
 from sealgate.keys.status_keys import StatusKeys
 from sealgate.policies.limits import ObjectTooLargeError, check_size
 from sealgate.reasons import TRANSIENT_REASONS, Reason
+from sealgate_operator.keys.trusted_roots import NOT_FETCHED
 from sealgate_operator.status.conditions import (
     READY,
     STALLED,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from sealgate.api.v1alpha1.keyless import TrustedRootSource
     from sealgate.api.v1alpha1.keys import KeyEntry
-    from sealgate.api.v1alpha1.model import ConfigMapKeySelector, SecretKeySelector
+    from sealgate.api.v1alpha1.model import SecretKeySelector
     from sealgate.formats.interface import Check
     from sealgate_operator.keys.interface import KeySource
     from sealgate_operator.keys.secrets import SecretKeys
@@ -49,7 +50,17 @@ if TYPE_CHECKING:
 #: The most entries of `status.keys`.
 _MAX_KEYS = 256
 #: Reasons of refused keys that end without a change of the object: a Secret is created, a service responds again.
-_AWAITED = TRANSIENT_REASONS | {"SecretNotFound", "SecretKeyNotFound", "ConfigMapNotFound", "ConfigMapKeyNotFound"}
+_AWAITED = TRANSIENT_REASONS | {
+    "SecretNotFound",
+    "SecretKeyNotFound",
+    "ConfigMapNotFound",
+    "ConfigMapKeyNotFound",
+    NOT_FETCHED,
+}
+
+
+#: Whether the trusted root that the operator fetches is up to date; only where it is used.
+ROOT_CURRENT = "TrustedRootCurrent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,8 @@ def assess(
     else:
         fingerprints = signers_of(check, now)
         update = _ready(check, keys, fingerprints, now)
-    status = _status(obj, before, update, now).model_copy(
+    further = _fetched_root(authenticator, roots)
+    status = _status(obj, before, update, now, *further).model_copy(
         update={
             "format": authenticator.spec.format,
             "key_summary": _summary(authenticator, keys, collector.refused_inline),
@@ -136,7 +148,7 @@ class _Collector:
         self._roots = roots
         self._known = known
         self._now = now
-        self._found: dict[KeyEntry | SecretKeySelector | ConfigMapKeySelector, tuple[KeyStatus, ...]] = {}
+        self._found: dict[KeyEntry | SecretKeySelector | TrustedRootSource, tuple[KeyStatus, ...]] = {}
         self.refused_inline = 0
         self.refresh_seconds: float | None = None
 
@@ -170,16 +182,14 @@ class _Collector:
         return self._keep(reference, self._secrets.observe_whole(reference))
 
     def trusted_root(self, source: TrustedRootSource) -> bytes:
-        """Return the trusted root in one key of a Secret or ConfigMap."""
-        reference = source.config_map_ref
-        if reference is None:
-            assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
+        """Return the trusted root in one key of a Secret or ConfigMap, or the fetched one."""
+        if source.secret_ref is not None:
             return self.secret(source.secret_ref)
         if self._roots is None:
             raise UnavailableError("no source for trusted roots", reason=Reason.AUTHENTICATOR_NOT_READY)
-        return self._keep(reference, self._roots.observe(reference, self._known))
+        return self._keep(source, self._roots.observe(source, self._known))
 
-    def _keep(self, reference: SecretKeySelector | ConfigMapKeySelector, found: KeyStatus) -> bytes:
+    def _keep(self, reference: SecretKeySelector | TrustedRootSource, found: KeyStatus) -> bytes:
         self._found[reference] = (found,)
         if found.state == "Refused":
             raise UnavailableError(found.message, reason=Reason.AUTHENTICATOR_NOT_READY)
@@ -213,11 +223,27 @@ def _dated(key: KeyStatus, known: Sequence[KeyStatus], generation: int, now: dat
 
 
 def _status(
-    obj: Mapping[str, Any], before: AuthenticatorStatus, update: ConditionUpdate, now: datetime
+    obj: Mapping[str, Any],
+    before: AuthenticatorStatus,
+    update: ConditionUpdate,
+    now: datetime,
+    *further: ConditionUpdate,
 ) -> AuthenticatorStatus:
     generation = generation_of(obj)
-    conditions = conditions_of((update,), before, generation, now)
+    conditions = conditions_of((update, *further), before, generation, now)
     return AuthenticatorStatus(observed_generation=generation, conditions=conditions)
+
+
+def _fetched_root(authenticator: Authenticator, roots: TrustedRoots | None) -> tuple[ConditionUpdate, ...]:
+    """Return the condition TrustedRootCurrent of an authenticator whose trusted root is fetched."""
+    cosign = authenticator.spec.cosign
+    if roots is None or cosign is None or cosign.trusted_root is None or cosign.trusted_root.source != "Fetched":
+        return ()
+    problem = roots.fetch_problem()
+    if problem is None:
+        return ()
+    reason, message = ("FetchFailed", problem) if problem else ("Fetched", "the last round succeeded")
+    return (ConditionUpdate(ROOT_CURRENT, not problem, reason, message),)
 
 
 def _not_ready(error: SealgateError, keys: Sequence[KeyStatus]) -> ConditionUpdate:

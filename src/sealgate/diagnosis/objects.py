@@ -76,14 +76,15 @@ def _check(kind: str, obj: Mapping[str, Any]) -> Check | None:
     """Return what is wrong with an object; None if it is ready."""
     metadata = obj["metadata"]
     name = f"{kind}/{quote(metadata['name'])}"
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    ready = next((one for one in conditions if one.get("type") == "Ready"), None)
+    conditions = {one.get("type"): one for one in (obj.get("status") or {}).get("conditions") or ()}
+    ready, root = conditions.get("Ready"), conditions.get("TrustedRootCurrent") or {}
     if ready is None or (ready.get("observedGeneration") or 0) != (metadata.get("generation") or 0):
         message = "the operator has not reconciled it as it is now"
         return Check(Area.OBJECTS, name, Outcome.WARNING, message, "wait some seconds, then see the operator's log")
-    if ready.get("status") == "True":
+    if ready.get("status") == "True" and root.get("status") != "False":
         return None
-    message = f"{quote(ready.get('reason') or '', 64)}: {quote(ready.get('message') or '', MAX_MESSAGE)}"
+    wrong = root if ready.get("status") == "True" else ready
+    message = f"{quote(wrong.get('reason') or '', 64)}: {quote(wrong.get('message') or '', MAX_MESSAGE)}"
     outcome = Outcome.PROBLEM if ready.get("status") == "False" else Outcome.WARNING
     remedy = f"kubectl describe {kind.lower()} {quote(metadata['name'])}"
     return Check(Area.OBJECTS, name, outcome, message, remedy)

@@ -143,8 +143,13 @@ class FileKeys:
         """Return one key of a Secret or ConfigMap among the policy files; see `KeyResolver.trusted_root`."""
         if source.config_map_ref is not None:
             return _member(self._config_maps, "ConfigMap", source.config_map_ref.name, source.config_map_ref.key)
-        assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
-        return self.secret(source.secret_ref)
+        if source.secret_ref is not None:
+            return self.secret(source.secret_ref)
+        msg = (
+            "a trusted root with source: Fetched is there in a cluster only, where the operator fetches it; for policy "
+            "files write another source"
+        )
+        raise UnavailableError(msg, reason=Reason.AUTHENTICATOR_NOT_READY)
 
 
 def _member(objects: Mapping[str, Mapping[str, bytes]], kind: str, name: str, key: str) -> bytes:

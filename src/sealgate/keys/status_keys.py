@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealgate.api.v1alpha1.status import config_map_source, secret_source
+from sealgate.api.v1alpha1.status import root_source, secret_source
 from sealgate.errors import KeyRefusedError, UnavailableError
 from sealgate.keys.public_keys import load_public_key
 from sealgate.messages import quote
@@ -65,10 +65,7 @@ class StatusKeys:
 
     def trusted_root(self, source: TrustedRootSource) -> bytes:
         """Return the trusted root that the operator read; see `secret`."""
-        if source.config_map_ref is not None:
-            return (self._accepted(config_map_source(source.config_map_ref))[0].pem or "").encode()
-        assert source.secret_ref is not None  # noqa: S101 - asked only for what is neither inline nor shipped
-        return self.secret(source.secret_ref)
+        return (self._accepted(root_source(source))[0].pem or "").encode()
 
     def _accepted(self, source: str, versions: tuple[str, ...] = ()) -> list[KeyStatus]:
         """Return the keys that were read from a source; of some versions only, if some are named."""

@@ -111,7 +111,7 @@ def test_changes_are_noticed_and_an_api_server_that_is_away_is_none(cluster: Kub
     cluster.faults.append(Fault("GET", "configmaps", 500, times=1))
     reader.maps.refresh()
     assert (reader.changes, reader.assess(named()).status) == (0, first.status)
-    assert b'reconcile_errors_total{kind="config maps"} 1.0' in generate_latest(reader.metrics.registry)
+    assert b'reconcile_errors_total{kind="config-maps"} 1.0' in generate_latest(reader.metrics.registry)
     cluster.put(CONFIG_MAPS, config_map(data={KEY: "{}"}))
     reader.maps.refresh()
     assert reader.changes == 1

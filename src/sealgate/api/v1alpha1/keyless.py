@@ -102,15 +102,16 @@ class TrustedRootSource(KeySource):
         default=None,
         description="A ConfigMap that holds it, one of those in the chart's value trustedRoots.configMaps.",
     )
-    source: Literal["PublicGood"] | None = Field(
+    source: Literal["PublicGood", "Fetched"] | None = Field(
         default=None,
-        description="PublicGood: that of sigstore's public services, as this release of sealgate ships it.",
+        description="PublicGood: that of sigstore's public services, as this release of sealgate ships it. Fetched: "
+        "that which the operator fetches over TUF, with the chart's value trustedRoots.tuf.enabled.",
     )
 
     @property
     def is_inline(self) -> bool:
         """Whether the spec or sealgate itself has it."""
-        return self.secret_ref is None and self.config_map_ref is None
+        return self.inline is not None or self.source == "PublicGood"
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
-    from sealgate.api.v1alpha1.model import ConfigMapKeySelector, SecretKeySelector
+    from sealgate.api.v1alpha1.keyless import TrustedRootSource
+    from sealgate.api.v1alpha1.model import SecretKeySelector
 
 Timestamp = Annotated[
     str,
@@ -54,7 +55,7 @@ class KeyStatus(StatusModel):
         min_length=1,
         max_length=1024,
         description="Where the key was read, the same words for the same source at any position in the spec: "
-        "'secretRef NAME/KEY', 'configMapRef NAME/KEY', 'kms PROVIDER ID'.",
+        "'secretRef NAME/KEY', 'configMapRef NAME/KEY', 'source Fetched', 'kms PROVIDER ID'.",
     )
     state: Literal["Accepted", "Refused"] = Field(
         description="Accepted keys verify signatures; Refused ones are listed so that you see why, and never used."
@@ -169,9 +170,12 @@ class VerificationPolicyStatus(Status):
     )
 
 
-def config_map_source(reference: ConfigMapKeySelector) -> str:
-    """Return how `status.keys[].source` names a key of a ConfigMap."""
-    return f"configMapRef {reference.name}/{reference.key}"
+def root_source(source: TrustedRootSource) -> str:
+    """Return how `status.keys[].source` names a trusted root that is neither in the spec nor shipped."""
+    if source.secret_ref is not None:
+        return secret_source(source.secret_ref)
+    reference = source.config_map_ref
+    return f"source {source.source}" if reference is None else f"configMapRef {reference.name}/{reference.key}"
 
 
 def secret_source(reference: SecretKeySelector) -> str:

@@ -187,7 +187,7 @@ def _read_root(spec: CosignSpec, keys: KeyResolver) -> TrustedRoot:
 
 
 def _root_text(source: TrustedRootSource, keys: KeyResolver) -> bytes:
-    if source.source is not None:
+    if source.source == "PublicGood":
         from sealgate.sigstore.public_good import read_public_good_root
 
         return read_public_good_root()

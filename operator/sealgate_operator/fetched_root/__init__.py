@@ -1,0 +1,1 @@
+"""The trusted root of sigstore that the operator fetches over TUF."""

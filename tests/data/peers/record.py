@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.data.peers.programs import containers, policy_controller
+from tests.data.peers.programs import connaisseur, containers, kyverno, policy_controller
 from tests.support.builders.peers import DATA, PEERS, VERDICTS, Peer, image_digests, serve_images
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 PROGRAMS: Mapping[str, type[Program]] = {
     "policy-controller": policy_controller.PolicyTester,
+    "connaisseur": connaisseur.Connaisseur,
     "containers": containers.Skopeo,
     "containers-sigstore": containers.Skopeo,
+    "kyverno": kyverno.Kyverno,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120

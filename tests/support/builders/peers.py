@@ -77,8 +77,10 @@ class Peer:
 PEERS = {
     peer.name: peer
     for peer in (
+        Peer("connaisseur", by_tag=True),
         Peer("containers", by_tag=True, mirrored=True),
         Peer("containers-sigstore", by_tag=True, mirrored=True),
+        Peer("kyverno", by_tag=True),
         Peer("policy-controller"),
     )
 }

@@ -27,6 +27,11 @@ _FEATURES = {
     "write a namespaceSelector to keep to the label securesystemsengineering.connaisseur/webhook",
 }
 _RULE = frozenset({"pattern", "validator", "with"})
+_STORAGES = "cosign signatures count wherever cosign stores them; Connaisseur does not read bundles"
+_COPIED = (
+    "Connaisseur admits an image that has the copied signature of another image, and runs that other one in its place; "
+    "here it is denied"
+)
 
 
 def is_configuration(value: object) -> bool:
@@ -84,6 +89,9 @@ class _Converter:
         put_policies(self._draft, rules, lambda one, other: patterns[one].loses_to(patterns[other], later=other > one))
         self._features(application)
         self._draft.note("", "images that no policy covers must be denied: set unmatchedImages: deny")
+        if any("cosign" in spec for spec in self._authenticators.values()):
+            self._draft.note("", _STORAGES)
+            self._draft.note("", _COPIED)
         return self._draft.conversion("deny")
 
     def _rule(self, index: int, given: object) -> tuple[Rule, RulePattern] | None:

@@ -41,6 +41,10 @@ _RULE = frozenset(
     {"type", "imageReferences", "skipImageReferences", "attestors", "attestations", "repository", "failureAction"}
     | {"mutateDigest", "verifyDigest", "required", "useCache", "imageRegistryCredentials", "cosignOCI11"}
 )
+_STORAGES = (
+    "signatures and attestations count wherever cosign stores them; Kyverno reads either bundles or the others, as the "
+    "type of verifyImages says"
+)
 _TYPES = {"", "Cosign", "SigstoreBundle"}
 
 
@@ -73,6 +77,8 @@ class _Converter:
         if self._problems:
             raise PolicyError("this cannot be converted", problems=self._problems)
         self._note("", "images that no policy covers were admitted: set unmatchedImages: admit to keep that, or deny")
+        if any(kind == "Authenticator" for kind, _ in self._objects):
+            self._note("", _STORAGES)
         objects = [
             {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
             for (kind, name), spec in sorted(self._objects.items(), key=lambda item: item[0][0])
@@ -158,7 +164,7 @@ class _Converter:
             if not isinstance(one.get(key) or [], list):
                 self._wrong(document, f"{field}.{key}", "must be a list")
                 return
-        images = self._images(document, field, one.get("imageReferences"))
+        images = self._images(document, field, name, one.get("imageReferences"))
         excluded = self._excluded(name, one.get("skipImageReferences"))
         common = {**base, "images": images, **({"excludeImages": excluded} if excluded else {})}
         sets = list(self._sets(document, field, one))
@@ -168,16 +174,21 @@ class _Converter:
             policy = f"{name}.set-{number}" if len(sets) > 1 else name
             self._set(document, where, policy, attestors, one.get("repository"), predicate, common)
 
-    def _images(self, document: Document, field: str, patterns: object) -> list[Mapping[str, Any]]:
+    def _images(self, document: Document, field: str, name: str, patterns: object) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
         if not isinstance(patterns, list) or not patterns:
             self._wrong(document, f"{field}.imageReferences", "must be a list, not empty")
             return found
         for index, pattern in enumerate(patterns):
             try:
-                found += [selector for selector in selectors_of(str(pattern)) if selector not in found]
+                selectors = selectors_of(str(pattern))
             except NoSelectorError as error:
                 self._wrong(document, f"{field}.imageReferences[{index}]", str(error))
+                continue
+            found += [selector for selector in selectors if selector not in found]
+            tag = str(pattern).rpartition("/")[2].partition(":")[2]
+            if tag.strip("*") and not any("tags" in selector for selector in selectors):
+                self._note(name, f"the tag of {quote(pattern)} may also fit a digest, so the policy covers every tag")
         if len(found) > MAX_SELECTORS:
             self._wrong(
                 document, f"{field}.imageReferences", f"has more than {MAX_SELECTORS} patterns; divide the rule"
@@ -247,6 +258,10 @@ class _Converter:
             self._note(name, why)
         if len(specs) > MAX_AUTHENTICATORS:
             self._wrong(document, field, f"has more than {MAX_AUTHENTICATORS} keys and identities")
+        if any(spec in specs[:index] for index, spec in enumerate(specs)):
+            self._note(
+                name, "one key or identity is listed more than once: Kyverno counts it each time, here it is once"
+            )
         names = [f"{name}.{index}" for index in range(len(specs))]
         for authenticator, spec in zip(names, specs, strict=True):
             self._put(document, "Authenticator", authenticator, spec)

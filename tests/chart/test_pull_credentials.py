@@ -23,6 +23,9 @@ def test_processes_that_verify_take_what_the_chart_writes() -> None:
         ("aws", tuple(ECR["hosts"]), {}, ""),
         ("google", tuple(HOSTS), {"audience": "//iam/p"}, "/var/run/secrets/sealgate.dev/pull/1"),
     ]
+    # They are named literally, so that a private endpoint of the cloud may serve them.
+    settings = WebhookConfig.model_validate(config(manifests, "webhook")).registries.settings()
+    assert settings.private == {*ECR["hosts"], *HOSTS}
     reports = ReportsConfig.model_validate(config(manifests, "reports")).registries.platform_credentials
     assert reports == written
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -16,6 +17,9 @@ from sealgate.pull_credentials.settings import PlatformCredentials
 from sealgate.shared_cache.settings import ServerSettings, SharedCacheSettings
 from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
+
+if TYPE_CHECKING:
+    from sealgate.http.settings import HostSettings
 
 #: What one of `cache.entries` stands for: a finding, and its part of the tags and verdicts.
 _BYTES_PER_ENTRY: Final = 800
@@ -41,6 +45,16 @@ class Registries(RegistriesConfig):
 
     docker_config_secret: str = ""
     platform_credentials: tuple[PlatformCredentials, ...] = ()
+
+    def settings(self) -> HostSettings:
+        """Return the same for the HTTP client. Registries listed for the platform may have private addresses.
+
+        Raises:
+            ConfigError: a host is not valid.
+        """
+        found = super().settings()
+        return replace(found, private=found.private.union(*(each.hosts for each in self.platform_credentials)))
+
     verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
     burst: Annotated[int, Field(ge=1)] = 300
 

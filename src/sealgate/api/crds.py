@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -330,8 +331,16 @@ _OTHER_WORDS = {
 def custom_resource_definition(kind: Kind) -> Schema:
     """Return the CustomResourceDefinition of one kind.
 
-    Its annotation `sealgate.dev/schema` changes with the schema, so that an upgrade can detect an older one.
+    Its annotation `sealgate.dev/schema` changes with the schema, so that an upgrade can detect an older one. The caller
+    may change what is returned.
     """
+    definition: Schema = json.loads(_definition(kind))
+    return definition
+
+
+@cache
+def _definition(kind: Kind) -> str:
+    """Return the CustomResourceDefinition of one kind as JSON; cached, since its schema takes 50 ms to derive."""
     version = {
         "name": VERSION,
         "served": True,
@@ -341,7 +350,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
         "schema": {"openAPIV3Schema": _object_schema(kind)},
     }
     content = hashlib.sha256(json.dumps(version, sort_keys=True).encode()).hexdigest()[:16]
-    return {
+    definition = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
@@ -363,6 +372,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
             "versions": [version],
         },
     }
+    return json.dumps(definition)
 
 
 def render_crds(kinds: Iterable[Kind] = KINDS) -> dict[str, str]:

@@ -232,7 +232,7 @@ class Operator:
         writing |= {what: reconciler.run for what, reconciler in self._filled.items()}
         reading: dict[str, Task] = {"resync": self._resync, "watch": self._watch}
         if self._counts:
-            reading["counts"] = self._replicas.run
+            reading["counts"] = self._count
         if self._reports is not None:
             reading["reports"] = self._reports.run
         if self._config_maps.names:
@@ -260,10 +260,20 @@ class Operator:
 
     def _watch(self, stop: threading.Event) -> None:
         # Kopf discovers the kinds once. That they can be listed shows that the CRDs are installed.
+        if self._wait_for_objects(stop):
+            self._watcher.run(stop)
+
+    def _count(self, stop: threading.Event) -> None:
+        # Numbers that are read before the policies are known would be published one round later.
+        if self._wait_for_objects(stop):
+            self._replicas.run(stop)
+
+    def _wait_for_objects(self, stop: threading.Event) -> bool:
+        """Return once all objects were listed; False if `stop` was set before."""
         while not self._synced.wait(POLL_SECONDS):
             if stop.is_set():
-                return
-        self._watcher.run(stop)
+                return False
+        return True
 
     def _conditions_changed(self) -> None:
         self._reconciler.enqueue_policies()

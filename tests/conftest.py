@@ -59,8 +59,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Run one worker more than there are cores: many tests wait, for timeouts, leases and processes that start."""
-    return (yield) + 1
+    """Run more workers than there are cores: half of the time a test waits, for timeouts, leases or processes."""
+    return (yield) + 3
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -16,6 +16,7 @@ from sealgate.convert.kyverno import validating
 from sealgate.convert.openshift import policies as openshift
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.convert.portieris import policies as portieris
+from sealgate.convert.ratify import executors as ratify
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
     f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {validating.KINDS[0]} of {validating.GROUP}, "
-    f"{' and '.join(portieris.KINDS)} of {portieris.GROUP} or {openshift.GROUP}, Connaisseur's Helm values, or one "
-    "containers policy.json"
+    f"{' and '.join(portieris.KINDS)} of {portieris.GROUP} or {openshift.GROUP}, {ratify.KINDS[0]} of "
+    f"{ratify.GROUP}, Connaisseur's Helm values, or one containers policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
@@ -42,6 +43,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     validating.GROUP: validating.KINDS,
     openshift.GROUP: openshift.KINDS,
     portieris.GROUP: portieris.KINDS,
+    ratify.GROUP: ratify.KINDS,
 }
 
 
@@ -95,6 +97,7 @@ def convert_texts(
         policy_controller.GROUP: partial(policy_controller.convert_cluster_image_policies, trusted_root=trusted_root),
         openshift.GROUP: openshift.convert_openshift,
         portieris.GROUP: portieris.convert_portieris,
+        ratify.GROUP: partial(ratify.convert_ratify, trusted_root=trusted_root),
     }
     return converters[group](objects)
 

@@ -64,6 +64,9 @@ DIFFERENCES = {
         denied=frozenset({"key/unsigned"}),
         admitted=frozenset({"key/bundle"}),
     ),
+    ("kyverno-images", "attestation"): Difference(
+        ("under the .att tag",), admitted=frozenset({"attested/signed", "attested/slsa"})
+    ),
     ("kyverno", "attestation"): Difference((STORAGES,), admitted=frozenset({"attested/bundle"})),
     ("kyverno", "bundle"): Difference(
         (STORAGES,), admitted=frozenset({"key/annotated", "key/both", "key/classic", "key/index", "key/renamed"})

@@ -31,6 +31,7 @@ PROGRAMS: Mapping[str, type[Program]] = {
     "containers": containers.Skopeo,
     "containers-sigstore": containers.Skopeo,
     "kyverno": kyverno.Kyverno,
+    "kyverno-images": kyverno.Kyverno,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120

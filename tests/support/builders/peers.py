@@ -81,6 +81,7 @@ PEERS = {
         Peer("containers", by_tag=True, mirrored=True),
         Peer("containers-sigstore", by_tag=True, mirrored=True),
         Peer("kyverno", by_tag=True),
+        Peer("kyverno-images"),
         Peer("policy-controller"),
     )
 }

@@ -51,6 +51,11 @@ _SPEC = frozenset(
 )
 _NARROWING = ("excludeResourceRules", "namespaceSelector", "objectSelector")
 
+_TAGGED = (
+    "attestations count wherever cosign stores them; Kyverno 1.19 was seen to refuse one under the .att tag that it "
+    "accepts as a bundle"
+)
+
 
 def convert_image_validating_policies(documents: Sequence[Document], *, trusted_root: str | None = None) -> Conversion:
     """Convert ImageValidatingPolicies.
@@ -156,6 +161,7 @@ class _Converter:
                 if not isinstance(predicate, str):
                     self._draft.wrong(document, field, f"attestation {attestation} has no intoto.type")
                     continue
+                self._draft.note(field, _TAGGED)
             policy = name if index == 0 else f"{name}.{index}"
             suffix = "" if attestation is None else f".{attestation}"
             found = list(self._attestors(document, f"{name}{suffix}", names, attestors, predicate))

@@ -178,17 +178,25 @@ def test_resync_does_not_rewrite_a_status(cluster: KubernetesSimulator) -> None:
     ready: list[str] = []
     for identity in ("one", "two"):
         with running(cluster, identity, resync_seconds=0.05, keyRefreshSeconds=1) as one:
+            # Each object has a worker of its own: the policy's status may be written first.
+            cluster.wait_for(says(f"{AUTHENTICATORS}/a", "True"))
             cluster.wait_for(says(f"{POLICIES}/p", "True"))
+            _wait_for_reconciliations(one)
             ready = ready or _written_statuses(cluster)
-            reconciled = partial(
-                one.operator.metrics.registry.get_sample_value,
-                "sealgate_operator_reconcile_successes_total",
-                {"kind": "VerificationPolicy"},
-            )
-            begin = reconciled() or 0
-            eventually(lambda begin=begin, reconciled=reconciled: (reconciled() or 0) >= begin + 3)  # type: ignore[misc]  # mypy does not infer defaults of a lambda
+            _wait_for_reconciliations(one)
     assert set(ready) == {f"{AUTHENTICATORS}/a/status", f"{POLICIES}/p/status"}
     assert _written_statuses(cluster) == ready
+
+
+def _wait_for_reconciliations(operator: Running) -> None:
+    """Wait until policies have been reconciled three times more."""
+    reconciled = partial(
+        operator.operator.metrics.registry.get_sample_value,
+        "sealgate_operator_reconcile_successes_total",
+        {"kind": "VerificationPolicy"},
+    )
+    begin = reconciled() or 0
+    eventually(lambda: (reconciled() or 0) >= begin + 3)
 
 
 def _written_statuses(cluster: KubernetesSimulator) -> list[str]:

@@ -12,29 +12,23 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.convert.kyverno.attestors import attestor_specs
 from sealgate.convert.kyverno.matches import namespace_selector
 from sealgate.convert.kyverno.references import exact_selector_of, selectors_of
-from sealgate.convert.results import Conversion, Note
+from sealgate.convert.results import MAX_AUTHENTICATORS, MAX_SELECTORS, Draft, is_name
 from sealgate.convert.selectors import NoSelectorError
 from sealgate.convert.signers import NoEquivalentError
-from sealgate.errors import PolicyError
 from sealgate.messages import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sealgate.errors import Problem
+    from sealgate.convert.results import Conversion
     from sealgate.parsing.documents import Document
 
 GROUP = "kyverno.io"
 KINDS = ("ClusterPolicy", "Policy")
 
-#: The most selectors and authenticators of one policy, and the longest name of an object.
-MAX_SELECTORS, MAX_AUTHENTICATORS, MAX_NAME = 256, 16, 253
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 #: Members of verifyImages that are carried over, or that do not decide which images are admitted.
 _RULE = frozenset(
@@ -66,24 +60,15 @@ class _Converter:
 
     def __init__(self, trusted_root: str | None) -> None:
         self._trusted_root = trusted_root
-        self._notes: list[Note] = []
-        self._problems: list[Problem] = []
-        self._objects: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._draft = Draft()
+        self._note, self._wrong = self._draft.note, self._draft.wrong
 
     def convert(self, documents: Sequence[Document]) -> Conversion:
         """Return the objects."""
         for document in documents:
             self._policy(document)
-        if self._problems:
-            raise PolicyError("this cannot be converted", problems=self._problems)
         self._note("", "images that no policy covers were admitted: set unmatchedImages: admit to keep that, or deny")
-        if any(kind == "Authenticator" for kind, _ in self._objects):
-            self._note("", _STORAGES)
-        objects = [
-            {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
-            for (kind, name), spec in sorted(self._objects.items(), key=lambda item: item[0][0])
-        ]
-        return Conversion(tuple(objects), tuple(self._notes), "admit")
+        return self._draft.conversion("admit")
 
     def _policy(self, document: Document) -> None:
         value = document.value
@@ -92,7 +77,7 @@ class _Converter:
         if value.get("kind") not in KINDS:
             self._note("", f"{quote(value.get('kind'), 64)} {quote(name, 64)} has no equivalent; left out")
             return
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(spec, Mapping):
+        if not is_name(name) or not isinstance(spec, Mapping):
             self._wrong(document, "", f"{value['kind']} needs a valid metadata.name, and spec")
             return
         space = None
@@ -129,7 +114,7 @@ class _Converter:
             self._wrong(document, f"{field}.verifyImages", "must be a list of objects")
             return
         name = str(rule.get("name", ""))
-        name = f"{policy}.{name}" if _NAME.fullmatch(name) else f"{policy}.rule-{index}"
+        name = f"{policy}.{name}" if is_name(name) else f"{policy}.rule-{index}"
         selector, lost = namespace_selector(rule, space)
         for what in lost:
             self._note(f"{policy}, {field}", f"{what} has no equivalent; left out, so the policy covers more images")
@@ -264,19 +249,7 @@ class _Converter:
             )
         names = [f"{name}.{index}" for index in range(len(specs))]
         for authenticator, spec in zip(names, specs, strict=True):
-            self._put(document, "Authenticator", authenticator, spec)
+            self._draft.put(document, "metadata.name", "Authenticator", authenticator, spec)
+            self._note("", _STORAGES)
         require = {"authenticators": names, **({"count": count} if count < len(names) else {})}
-        self._put(document, "VerificationPolicy", name, {**common, "require": require})
-
-    def _put(self, document: Document, kind: str, name: str, spec: Mapping[str, Any]) -> None:
-        if (kind, name) in self._objects or len(name) > MAX_NAME:
-            self._wrong(document, "metadata.name", f"the name {name} of a {kind} is taken or too long; rename the rule")
-        self._objects[kind, name] = spec
-
-    def _note(self, field: str, message: str) -> None:
-        note = Note(field, message)
-        if note not in self._notes:
-            self._notes.append(note)
-
-    def _wrong(self, document: Document, field: str, message: str) -> None:
-        self._problems.append(document.problem(field, message))
+        self._draft.put(document, "metadata.name", "VerificationPolicy", name, {**common, "require": require})

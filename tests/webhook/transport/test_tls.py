@@ -24,7 +24,7 @@ from sealgate_webhook.transport.tls import CertificateFiles, make_self_signed
 from tests.support.clocks import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sealgate_webhook.transport.tls import SelfSigned
 
@@ -224,17 +224,30 @@ def test_generated_certificate_can_be_verified_by_clients() -> None:
 def test_key_of_a_generated_certificate_is_never_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    make_self_signed(["localhost"], NOW)
+    made = make_self_signed(["localhost"], NOW)
     assert not list(tmp_path.iterdir())
-    assert not [file for file in open_files() if "sealgate-tls" in file]
+    assert str(made.pair.readlink()).startswith("/memfd:")
+    # Other tests of this process may have files of the same name open.
+    file = identity(made.pair)
+    assert file in open_files()
+    del made
+    assert file not in open_files()
 
 
 def served(made: SelfSigned) -> CertificateFiles:
     return CertificateFiles(made.pair, made.pair, pytest.fail)
 
 
-def open_files() -> Iterator[str]:
-    """Yield the open descriptors of this process; other threads may close some of them meanwhile."""
+def open_files() -> set[tuple[int, int]]:
+    """Return the open files of this process; other threads may close some of them meanwhile."""
+    files = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            yield str(descriptor.readlink())
+            files.add(identity(descriptor))
+    return files
+
+
+def identity(file: Path) -> tuple[int, int]:
+    """Return device and inode of a file, which no other open file has."""
+    status = file.stat()
+    return status.st_dev, status.st_ino

@@ -113,6 +113,7 @@ class RootKeeper:
 
     def round(self) -> bool:
         """Fetch once; return whether that succeeded. What fails leaves the last good root in force."""
+        before: FetchedRoot | None = None
         try:
             config_map, before = self._load()
             found = self._fetch(before)
@@ -120,9 +121,7 @@ class RootKeeper:
                 self._store(config_map, found.state)
             state, problem = found.state, found.problem
         except UnavailableError as error:
-            with self._lock:
-                kept = self._known or Known(None, None)
-            self._publish(Known(kept.trusted_root, kept.fetched_at, error.message))
+            self._fail(before, error.message)
             return False
         self._publish(Known(state.trusted_root, state.fetched_at, problem))
         self._metrics.trusted_root(state.fetched_at, expiry(state))
@@ -156,12 +155,32 @@ class RootKeeper:
         self._fence.check()
         self._api.replace(self._path, {**config_map, "data": state.encode()})
 
+    def _fail(self, stored: FetchedRoot | None, problem: str) -> None:
+        """Publish why a round failed, beside the last good root, so far as that is known.
+
+        Args:
+            stored: what was fetched before; None if it could not be read.
+            problem: why the round failed.
+        """
+        with self._lock:
+            kept = self._known
+        if kept is None and stored is not None:
+            kept = Known(stored.trusted_root, stored.fetched_at)
+        if kept is None:
+            # That there is no root would take the last good one out of each status. `read` says that it is not known.
+            self._warn(problem)
+        else:
+            self._publish(Known(kept.trusted_root, kept.fetched_at, problem))
+
+    def _warn(self, problem: str) -> None:
+        self._metrics.failed(_LABEL)
+        self._log.warning("trusted root not fetched; will retry", error=problem)
+
     def _publish(self, known: Known) -> None:
         with self._lock:
             before, self._known = self._known, known
         if known.problem:
-            self._metrics.failed(_LABEL)
-            self._log.warning("trusted root not fetched; will retry", error=known.problem)
+            self._warn(known.problem)
         else:
             self._metrics.worked(_LABEL)
         if before is None or (before.trusted_root, before.problem) != (known.trusted_root, known.problem):

@@ -111,7 +111,7 @@ def decode(data: Mapping[str, str], anchor: str) -> FetchedRoot:
         state = strict_json.parse_object(data.get(_STATE, "").encode(), what, limit=MAX_FILE_BYTES)
         found = strict_json.text_member(state, "anchor", what)
         at = strict_json.text_member(state, "fetchedAt", what)
-        fetched_at = datetime.fromisoformat(at) if at else None
+        fetched_at = _read_time(at) if at else None
     except (MalformedError, ValueError) as error:
         message = f"it is damaged ({error}); restore it, or remove its data to begin anew"
         raise UnavailableError(message, reason=Reason.STATE_UNAVAILABLE) from error
@@ -120,3 +120,10 @@ def decode(data: Mapping[str, str], anchor: str) -> FetchedRoot:
     metadata = {name: data[name].encode() for name in METADATA if name in data}
     root = data.get(TARGET)
     return FetchedRoot(anchor, metadata, None if root is None else root.encode(), fetched_at)
+
+
+def _read_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("fetchedAt has no time zone")
+    return time

@@ -93,12 +93,17 @@ class FetchEnvironment:
         """Return whether a line is among the metrics."""
         return f"\n{line}\n" in generate_latest(self.metrics.registry).decode()
 
-    def assess(self) -> Assessment:
-        """Return the assessment of an authenticator that uses the fetched root."""
+    def assess(self, before: Assessment | None = None) -> Assessment:
+        """Return the assessment of an authenticator that uses the fetched root.
+
+        Args:
+            before: that whose status the authenticator has; None for none.
+        """
+        obj = FETCHED if before is None else {**FETCHED, "status": before.status.model_dump(mode="json", by_alias=True)}
         maps = ConfigMaps(
             api_of(self.cluster), "sealgate", (), on_change=self._changed, metrics=self.metrics, log=log()
         )
-        return assess(FETCHED, SecretKeys(lambda _: None), (), NOW, TrustedRoots(maps, self.keeper))
+        return assess(obj, SecretKeys(lambda _: None), (), NOW, TrustedRoots(maps, self.keeper))
 
 
 @contextmanager

@@ -105,14 +105,46 @@ def test_root_is_not_used_before_it_is_stored(environment: FetchEnvironment) -> 
     assert environment.keeper.round()
 
 
-@pytest.mark.parametrize("state", ["", "{}", "[]", '{"anchor": "x", "fetchedAt": "yesterday"}'])
+@pytest.mark.parametrize("verb", ["GET", "PUT"])
+def test_last_good_root_goes_on_while_the_config_map_cannot_be_used_after_a_restart(
+    environment: FetchEnvironment, verb: str
+) -> None:
+    environment.keeper.round()
+    before = environment.assess()
+    environment.restart()
+    environment.repository.publish(OTHER_ROOT.encode())
+    environment.cluster.faults.append(Fault(verb, "configmaps", 500))
+    assert not environment.keeper.round()
+    found = environment.assess(before)
+    assert conditions(found) == {"Ready": ("True", "KeysResolved"), "TrustedRootCurrent": ("False", "FetchFailed")}
+    assert found.status.keys == before.status.keys
+    environment.cluster.faults.clear()
+    assert environment.keeper.round()
+    assert environment.known.trusted_root == OTHER_ROOT.encode()
+    assert environment.changes >= 2
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"anchor": "x", "fetchedAt": "yesterday"}',
+        '{"anchor": "x", "fetchedAt": "2026-11-30T00:00:00"}',
+    ],
+)
 def test_damaged_state_is_not_begun_anew(environment: FetchEnvironment, state: str) -> None:
     environment.keeper.round()
     config_map = environment.cluster.get(PATH)
     environment.cluster.apply(PATH, {**config_map, "data": {**config_map["data"], "state.json": state}}, "test")
+    before = environment.assess()
     environment.restart()
     assert not environment.keeper.round()
-    assert "damaged" in environment.keeper.read().problem
+    found = environment.assess(before)
+    assert conditions(found) == {"Ready": ("True", "KeysResolved"), "TrustedRootCurrent": ("False", "FetchFailed")}
+    (current,) = (one for one in found.status.conditions if one.type == "TrustedRootCurrent")
+    assert "damaged" in current.message
 
 
 def test_another_anchor_begins_anew(environment: FetchEnvironment) -> None:

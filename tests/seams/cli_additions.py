@@ -62,6 +62,7 @@ from sealgate.registry.credentials import Login
 
 class ToyLogin:
     identity = ("toy",)
+    token_services = frozenset()
     who = "the toy identity"
     remedy = "play"
 

@@ -1,4 +1,4 @@
-"""Requests to Alibaba Cloud, signed with an access key: ACS3-HMAC-SHA256."""
+"""Requests to Alibaba Cloud, signed with an access key: ACS3-HMAC-SHA256; and access keys for OIDC tokens (STS)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sealgate.clocks import timestamp
+from sealgate.cloud.responses import Call, ask_object, member, text
 from sealgate.http.urls import parse_url
 from sealgate.service_secrets import optional_text_member, text_member
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sealgate.http.interface import Services
+
 _ALGORITHM = "ACS3-HMAC-SHA256"
+_STS, _STS_VERSION = "Alibaba Cloud STS", "2015-04-01"
+#: Seconds that the access key for a token lives: the least that every role allows.
+SESSION_SECONDS = 3600
+_SESSION_NAME = "sealgate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +117,73 @@ def sign_call(
         f"{_ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={';'.join(names)},Signature={signature}"
     )
     return signed
+
+
+@dataclass(frozen=True, slots=True)
+class OIDCIdentity:
+    """A RAM role that a token of another issuer may assume, such as a token of a Kubernetes ServiceAccount.
+
+    Attributes:
+        role_arn: ARN of the role ("acs:ram::1111222233334444:role/sealgate").
+        provider_arn: ARN of the identity provider in RAM that trusts the issuer.
+        token: the token.
+    """
+
+    role_arn: str
+    provider_arn: str
+    token: str = field(repr=False)
+
+    @classmethod
+    def from_members(cls, source: str, data: Mapping[str, bytes]) -> OIDCIdentity:
+        """Read the members roleArn, providerArn and oidcToken.
+
+        Raises:
+            UnavailableError: something is missing or not what it should be.
+        """
+        return cls(
+            text_member(source, data, "roleArn"),
+            text_member(source, data, "providerArn"),
+            text_member(source, data, "oidcToken"),
+        )
+
+    def request_body(self) -> bytes:
+        """Return the body of the request to STS; the token is not a part of the URL, which servers write into logs."""
+        return urlencode(
+            {
+                "RoleArn": self.role_arn,
+                "OIDCProviderArn": self.provider_arn,
+                "OIDCToken": self.token,
+                "RoleSessionName": _SESSION_NAME,
+                "DurationSeconds": SESSION_SECONDS,
+            }
+        ).encode()
+
+
+def assume_role(
+    identity: OIDCIdentity, endpoint: str, source: str, services: Services, now: datetime
+) -> AlibabaCredentials:
+    """Return an access key for a token, which is valid for `SESSION_SECONDS` (AssumeRoleWithOIDC, not signed).
+
+    Args:
+        identity: role and token.
+        endpoint: address of STS ("https://sts.cn-hangzhou.aliyuncs.com"), without a path.
+        source: what messages call the identity; see `describe_secret`.
+        services: sends the request.
+        now: the time.
+
+    Raises:
+        UnauthorizedError: STS does not accept the token for the role.
+        UnavailableError: STS does not answer, or not with an access key.
+    """
+    asked = {
+        "Action": "AssumeRoleWithOIDC",
+        "Format": "JSON",
+        "Timestamp": timestamp(now),
+        "Version": _STS_VERSION,
+    }
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    call = Call("POST", f"{endpoint}/?{urlencode(asked)}", headers, identity.request_body(), None, source)
+    found = member(ask_object(services, call, _STS), "Credentials", _STS)
+    names = {"accessKeyId": "AccessKeyId", "accessKeySecret": "AccessKeySecret", "securityToken": "SecurityToken"}
+    data = {key: text(found, name, _STS).encode() for key, name in names.items()}
+    return AlibabaCredentials.from_secret(f"the response of {_STS}", data)

@@ -93,3 +93,13 @@ def azure_identity(environ: Mapping[str, str]) -> PlatformIdentity | None:
     if not token or not {"clientId", "tenantId"} <= data.keys():
         return None
     return PlatformIdentity("the workload identity for Azure", Path(token), "federatedToken", data)
+
+
+def alibaba_identity(environ: Mapping[str, str]) -> PlatformIdentity | None:
+    """Return the RAM role of this process's ServiceAccount (RRSA); None if the environment names none."""
+    members = {"roleArn": "ALIBABA_CLOUD_ROLE_ARN", "providerArn": "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"}
+    data = {member: environ[name].encode() for member, name in members.items() if environ.get(name)}
+    token = environ.get("ALIBABA_CLOUD_OIDC_TOKEN_FILE")
+    if not token or members.keys() != data.keys():
+        return None
+    return PlatformIdentity("the RAM role of the ServiceAccount", Path(token), "oidcToken", data)

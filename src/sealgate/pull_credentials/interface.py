@@ -55,6 +55,10 @@ class RegistryLogin(Protocol):
         """All that tells one identity from another at the cloud, and stays when its token is renewed; not empty."""
 
     @property
+    def token_services(self) -> frozenset[str]:
+        """Hosts of the cloud besides the registry that the secret may go to: where the registry's tokens are issued."""
+
+    @property
     def who(self) -> str:
         """The identity for messages ("the IAM role arn:aws:iam::111122223333:role/sealgate")."""
 

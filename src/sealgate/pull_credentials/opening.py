@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: The clouds by the name that settings have, each with its module, which has an `open_login`.
 PROVIDERS: Final[Mapping[str, str]] = {
+    "alibaba": "sealgate.pull_credentials.providers.alibaba",
     "aws": "sealgate.pull_credentials.providers.aws",
     "azure": "sealgate.pull_credentials.providers.azure",
     "google": "sealgate.pull_credentials.providers.google",
@@ -51,12 +52,13 @@ def open_provider(
     """
     environ = os.environ if environ is None else environ
     metadata = metadata or MetadataClient()
-    leases = {}
+    leases, token_services = {}, {}
     for host, entry in hosts_of(entries).items():
         login = _open_login(entry, host, environ)
         lease = LoginLease(host, entry.provider, login, services, metadata, clock, observer)
         leases[host] = ((entry.provider, *login.identity), lease)
-    return PlatformCredentialProvider(leases)
+        token_services[host] = login.token_services
+    return PlatformCredentialProvider(leases, token_services)
 
 
 def _open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]) -> RegistryLogin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sealgate.registry.credentials import Candidate, Credentials, Exactness
@@ -18,15 +19,24 @@ class PlatformCredentialProvider:
 
     Args:
         leases: identity and lease by registry, as references spell it.
+        token_services: by registry the hosts besides itself that its secret may go to; none by default.
     """
 
-    def __init__(self, leases: Mapping[str, tuple[tuple[str, ...], Lease]]) -> None:
+    def __init__(
+        self,
+        leases: Mapping[str, tuple[tuple[str, ...], Lease]],
+        token_services: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    ) -> None:
         self._candidates = {
             host: (
                 Candidate(
                     Exactness(literal=True, registry=len(host), path=0),
                     # Neither another host nor a token service elsewhere that the registry names gets the secret.
-                    Credentials(identity=("platform", host, *identity), lease=lease, hosts=frozenset({host})),
+                    Credentials(
+                        identity=("platform", host, *identity),
+                        lease=lease,
+                        hosts=token_services.get(host, frozenset()) | {host},
+                    ),
                 ),
             )
             for host, (identity, lease) in leases.items()

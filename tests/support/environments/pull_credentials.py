@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from sealgate.errors import UnreachableError
@@ -80,6 +80,7 @@ class ControlledLogin:
     """
 
     identity = ("controlled",)
+    token_services: ClassVar[frozenset[str]] = frozenset()
     who = "the test's identity"
     remedy = "do what the test says"
 

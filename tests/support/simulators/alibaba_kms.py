@@ -62,7 +62,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
         self.keys: dict[str, AlibabaKey] = {}
         self.denied: set[str] = set()
         self.access_key_id, self.access_key_secret, self.security_token = "LTAIEXAMPLE", "aks-very-secret", ""
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._nonces: set[str] = set()
         super().__init__(**more)
 
@@ -87,7 +87,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
     def respond(self, request: RecordedRequest) -> Answer:
         if request.path != "/" or request.headers.get("x-acs-version") != "2016-01-20":
             return _error(400, "InvalidVersion")
-        refusal = self._refusal(request)
+        refusal = self.refusal(request)
         if refusal:
             return _error(400 if refusal == "SignatureNonceUsed" else 403, refusal)
         if request.headers["x-acs-action"] in self.denied:
@@ -129,7 +129,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
         signature = sign_digest(key.versions[version], b64decode(asked["Digest"]), pss="PSS" in asked["Algorithm"])
         return json_answer({"KeyId": key_id, "KeyVersionId": version, "Value": b64encode(signature).decode()})
 
-    def _refusal(self, request: RecordedRequest) -> str:
+    def refusal(self, request: RecordedRequest) -> str:
         """Return the code of what is wrong with the signature; empty if it is right."""
         headers = request.headers
         given = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
@@ -137,7 +137,7 @@ class AlibabaKMSSimulator(HTTPSimulator):
         if given is None or given[1] != self.access_key_id or token != self.security_token:
             return "InvalidAccessKeyId.NotFound"
         when = datetime.fromisoformat(headers["x-acs-date"]).astimezone(UTC)
-        if abs(self._clock.now() - when) > _SKEW:
+        if abs(self.clock.now() - when) > _SKEW:
             return "InvalidTimeStamp.Expired"
         names = given[2].split(";")
         needed = {"host"} | {name for name in headers if name.startswith("x-acs-")}
@@ -145,7 +145,9 @@ class AlibabaKMSSimulator(HTTPSimulator):
         if not needed <= set(names) or names != sorted(names) or headers["x-acs-content-sha256"] != content:
             return "IncompleteSignature"
         query = "&".join(f"{quote(k, safe='~')}={quote(v, safe='~')}" for k, v in sorted(request.query))
-        lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
+        # A test that leads a fixed address here says which one it was.
+        sent = {**headers, "host": headers.get("x-test-host", headers["host"])}
+        lines = "".join(f"{name}:{sent[name].strip()}\n" for name in names)
         canonical = f"{request.method}\n{request.path}\n{query}\n{lines}\n{given[2]}\n{content}"
         text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         if hmac.new(self.access_key_secret.encode(), text.encode(), hashlib.sha256).hexdigest() != given[3]:

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sealgate.cloud.aws import ERROR_CODES, AWSCredentials, Scope, WebIdentity, assume_role, sign_post
 from sealgate.cloud.identities import PlatformIdentity, aws_identity
@@ -140,6 +140,8 @@ class ECRLogin:
         domain: the domain of the services of its partition.
         role: gives access keys.
     """
+
+    token_services: ClassVar[frozenset[str]] = frozenset()
 
     host: str
     account: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlencode
 
 from sealgate.cloud.azure import AzureApplication, log_in
@@ -131,6 +131,8 @@ class ACRLogin:
         host: the registry.
         source: gives tokens of Entra ID.
     """
+
+    token_services: ClassVar[frozenset[str]] = frozenset()
 
     host: str
     source: Workload | ManagedIdentity

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sealgate.cloud.google import STS_URL, WorkloadIdentity, exchange, impersonate
 from sealgate.cloud.identities import PlatformIdentity
@@ -69,6 +69,8 @@ class GoogleLogin:
         audience: the provider of the workload identity pool; empty without a token.
         account: e-mail address of the service account that is impersonated; empty for none.
     """
+
+    token_services: ClassVar[frozenset[str]] = frozenset()
 
     token: PlatformIdentity | None
     audience: str

@@ -296,16 +296,24 @@ def test_attack_154_many_images_of_one_signer_cost_its_ca_one_request(
         assert verdicts(images[7]) == {Verdict.DENY}
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 def test_attack_154_used_up_budget_makes_no_status_unknown(
-    revocable: tuple[NotationEnvironment, RevocationSimulator],
+    revocable: tuple[NotationEnvironment, RevocationSimulator], *, elsewhere: bool
 ) -> None:
-    """Signers use up the CA's budget, so that what a policy accepts of the unknown holds for a revoked one."""
+    """Signers use up the CA's budget, so that what a policy accepts of the unknown holds for a revoked one.
+
+    Its list may be on a host of its own that cannot be asked, which is said last.
+    """
     environment, server = revocable
-    asked: dict[str, Any] = {"hosts": [server.host], "acceptUnknown": True}
+    asked: dict[str, Any] = {"hosts": [server.host, "lists.example.org"], "acceptUnknown": True}
     answers = ServiceAnswers(FakeClock(), per_minute=0.001, burst=2).of("default")
     check = notation_check(environment.spec(revocation=asked))
     check.verify(environment.image, replace(environment.sources(), answers=answers))
-    key, chain = environment.authority.issue(more=server.names())
+    names = server.names(lists=not elsewhere)
+    if elsewhere:
+        address = x509.UniformResourceIdentifier("http://lists.example.org/root.crl")
+        names.append((x509.CRLDistributionPoints([x509.DistributionPoint([address], None, None, None)]), False))
+    key, chain = environment.authority.issue(more=names)
     server.revoked.add(chain[0].serial_number)
     other = environment.registry.push_image(REPOSITORY, "v2")
     payload = payload_for(environment.registry.manifest(REPOSITORY, other)[1], other)

@@ -178,7 +178,8 @@ class _Inquiry:
             except DeadlineError:
                 raise
             except UnavailableError as error:
-                unavailable = error
+                # A used-up budget says more: that other hosts could not be asked may be accepted.
+                unavailable = unavailable if isinstance(unavailable, NoSlotError) else error
         if unavailable is not None:
             raise unavailable
         if unknown is not None:

@@ -16,6 +16,7 @@ import contextlib
 import io
 import json
 import logging
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -210,6 +211,8 @@ class WebhookEnvironment:
         self.metrics = Metrics(self.logger)
         self._closers: list[Callable[[], None]] = []
         self._assembled: FlaskWay | FrontWay | None = None
+        # The first requests of a test may be sent at the same time; all of them have one webhook.
+        self._assembling = threading.Lock()
         #: Decisions that would become Events.
         self.decisions: list[AdmissionOutcome] = []
         self.write(policy("all", f"{self.registry.host}/**"))
@@ -302,44 +305,47 @@ class WebhookEnvironment:
         return ReviewAnswer(answer["response"]) if path == self_test.PATH else split_decision(answer["response"])
 
     def _assemble(self) -> FlaskWay | FrontWay:
-        if self._assembled is None:
-            self._source = PolicyFilesSource(
-                [self.folder],
-                self.unmatched,
-                self.clock,
-                self.metrics,
-                self.logger,
-                KMSKeyCache(HostSettings(), self.clock),
-            )
-            if self.policies is None:
-                self._source.load()
-                self.metrics.literal_hosts = self._source.literal_hosts
-            verifier = Verifier(self._network(), self.clock, self.verifier_settings, self.metrics)
-            self._closers.append(verifier.close)
-            backend = _Backend(
-                self.policies or self._source,
-                self.namespaces or self._source,
-                self.credential_source or SharedCredentials(self.credentials),
-                decisions=self.decisions,
-                admit_policy_object=self.admit_policy_object,
-            )
-            endpoints = create_endpoints(
-                verifier,
-                backend,
-                self.kinds,
-                self.clock,
-                self.metrics,
-                self.logger,
-                callers=self.callers,
-                rules=self.rules,
-                timeout=self.timeout,
-            )
-            if self.way == "front":
-                self._assembled = FrontWay(Front(endpoints, backend.policies, self.clock, self.threads))
-            else:
-                self._assembled = FlaskWay(create_app(endpoints, backend.policies, self.clock))
-            self._closers.append(self._assembled.close)
-        return self._assembled
+        with self._assembling:
+            if self._assembled is None:
+                self._assembled = self._open()
+                self._closers.append(self._assembled.close)
+            return self._assembled
+
+    def _open(self) -> FlaskWay | FrontWay:
+        self._source = PolicyFilesSource(
+            [self.folder],
+            self.unmatched,
+            self.clock,
+            self.metrics,
+            self.logger,
+            KMSKeyCache(HostSettings(), self.clock),
+        )
+        if self.policies is None:
+            self._source.load()
+            self.metrics.literal_hosts = self._source.literal_hosts
+        verifier = Verifier(self._network(), self.clock, self.verifier_settings, self.metrics)
+        self._closers.append(verifier.close)
+        backend = _Backend(
+            self.policies or self._source,
+            self.namespaces or self._source,
+            self.credential_source or SharedCredentials(self.credentials),
+            decisions=self.decisions,
+            admit_policy_object=self.admit_policy_object,
+        )
+        endpoints = create_endpoints(
+            verifier,
+            backend,
+            self.kinds,
+            self.clock,
+            self.metrics,
+            self.logger,
+            callers=self.callers,
+            rules=self.rules,
+            timeout=self.timeout,
+        )
+        if self.way == "front":
+            return FrontWay(Front(endpoints, backend.policies, self.clock, self.threads))
+        return FlaskWay(create_app(endpoints, backend.policies, self.clock))
 
     def _network(self) -> Network:
         if self.network is not None:

@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sealgate.errors import UnauthorizedError
+from sealgate.clocks import Deadline
+from sealgate.errors import UnauthorizedError, UnavailableError
 from sealgate.http.metadata import MetadataClient
 from sealgate.pull_credentials.leases import LoginLease
+from sealgate.pull_credentials.opening import open_provider
 from sealgate.pull_credentials.provider import PlatformCredentialProvider
 from sealgate.pull_credentials.providers import alibaba
 from sealgate.pull_credentials.settings import PlatformCredentials
+from sealgate.references import Repository
 from tests.support.clocks import FakeClock
 from tests.support.environments.pull_credentials import ControlledLogin, Results, RoutedServices
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
-from tests.support.simulators.alibaba_acr import INSTANCE
+from tests.support.simulators import alibaba_acr, huawei_swr
+from tests.support.simulators.alibaba_acr import INSTANCE, AlibabaACRSimulator
+from tests.support.simulators.huawei_swr import SWRSimulator
+from tests.support.simulators.metadata import MetadataSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sealgate.registry.credentials import Credentials
+    from tests.support.simulators.http import HTTPSimulator
 
 SECRET = "s3cr3t"
+HUAWEI = {"projectId": huawei_swr.PROJECT, "identityProvider": huawei_swr.PROVIDER}
+
+
+class Process:
+    """A process with one entry of the settings, whose requests go to simulators."""
+
+    def __init__(self, entry: PlatformCredentials, routes: Mapping[str, HTTPSimulator], **environ: str) -> None:
+        self.clock = FakeClock()
+        self.results = Results()
+        self._entry, self._environ, self._routes = entry, environ, routes
+
+    def obtain(self, metadata: MetadataSimulator | None = None) -> Credentials:
+        client = None if metadata is None else metadata.client()
+        with RoutedServices(self._routes, self.clock) as services:
+            opened = open_provider((self._entry,), services, self.clock, self.results, self._environ, client)
+            (candidate,) = opened.candidates(Repository(self._entry.hosts[0], "web"))
+            return candidate.credentials.obtain(Deadline.after(self.clock, 30))
+
+
+def huawei(simulator: SWRSimulator, token: Path) -> Process:
+    token.write_text(simulator.id_token)
+    entry = PlatformCredentials(
+        provider="huawei", hosts=(huawei_swr.REGISTRY,), parameters=HUAWEI, tokenFile=str(token)
+    )
+    names = ("iam", "swr-api")
+    return Process(entry, {f"https://{name}.{huawei_swr.REGION}.myhuaweicloud.com": simulator for name in names})
+
+
+def alibaba_process(simulator: AlibabaACRSimulator, token: Path) -> Process:
+    token.write_text(simulator.oidc_token)
+    entry = PlatformCredentials(provider="alibaba", hosts=(alibaba_acr.REGISTRY,), parameters={"instanceId": INSTANCE})
+    return Process(
+        entry,
+        {f"https://{name}.{alibaba_acr.REGION}.aliyuncs.com": simulator for name in ("sts", "cr")},
+        ALIBABA_CLOUD_ROLE_ARN=alibaba_acr.ROLE,
+        ALIBABA_CLOUD_OIDC_PROVIDER_ARN=alibaba_acr.PROVIDER,
+        ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(token),
+    )
 
 
 @pytest.fixture
@@ -82,3 +131,53 @@ def test_attack_163_token_services_are_those_of_the_region_and_the_network(
         provider = PlatformCredentialProvider({registry.host: (("role",), lease)}, {registry.host: named})
         with pytest.raises(UnauthorizedError, match="which is not among the"):
             session_of(client, provider).manifest(repository_of(registry), "v1")
+
+
+# 164: a login for another registry ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["swr.evil.example", "swr.cn-south-1.myhuaweicloud.com", "evil@swr.cn-north-4"])
+def test_attack_164_login_for_another_registry_is_not_used(tmp_path: Path, other: str) -> None:
+    with SWRSimulator(clock=FakeClock()) as simulator:
+        simulator.auths = {other: {"auth": "YTpi"}}
+        with pytest.raises(UnavailableError, match=r"swr\.cn-north-4\.myhuaweicloud\.com is missing"):
+            huawei(simulator, tmp_path / "token").obtain()
+
+
+# 165: the identity of the node in place of the ServiceAccount's -------------------------------------------------------
+
+
+def test_attack_165_node_is_not_asked_where_the_token_is_missing(tmp_path: Path) -> None:
+    with (
+        SWRSimulator(clock=FakeClock()) as swr,
+        AlibabaACRSimulator(clock=FakeClock()) as acr,
+        MetadataSimulator() as metadata,
+    ):
+        token = tmp_path / "token"
+        for process in (huawei(swr, token), alibaba_process(acr, token)):
+            token.unlink(missing_ok=True)
+            with pytest.raises(UnavailableError, match="cannot be read"):
+                process.obtain(metadata)
+        assert metadata.dialed == []
+        assert swr.requests == acr.requests == []
+
+
+# 166: tokens and keys in URLs and messages ----------------------------------------------------------------------------
+
+
+def test_attack_166_secrets_are_in_no_url_and_in_no_message(tmp_path: Path) -> None:
+    with SWRSimulator(clock=FakeClock()) as swr, AlibabaACRSimulator(clock=FakeClock()) as acr:
+        for process in (huawei(swr, tmp_path / "token"), alibaba_process(acr, tmp_path / "token")):
+            process.obtain()
+        sent = [*swr.requests, *acr.requests]
+        secrets = {swr.id_token, swr.secret_key, swr.security_token, acr.access_key_secret, acr.security_token}
+        assert all(secret not in f"{request.path} {request.query}" for request in sent for secret in secrets)
+        # A service that repeats what it was sent.
+        echo = json.dumps({"error_code": "Bad", "Code": "Bad", "Message": sorted(secrets)}).encode()
+        swr.faults.answer("/v3.0/OS-CREDENTIAL/securitytokens", 400, body=echo)
+        acr.faults.answer("InstanceId", 400, body=echo)
+        for process in (huawei(swr, tmp_path / "token"), alibaba_process(acr, tmp_path / "token")):
+            with pytest.raises(UnavailableError, match="answers 400 Bad") as caught:
+                process.obtain()
+            said = f"{caught.value.message} {process.results.problems}"
+            assert all(secret not in said for secret in secrets)

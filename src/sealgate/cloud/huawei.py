@@ -1,13 +1,15 @@
-"""Requests to Huawei Cloud, signed with an access key: SDK-HMAC-SHA256."""
+"""Requests to Huawei Cloud, signed with an access key: SDK-HMAC-SHA256; and access keys for OIDC tokens (IAM)."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from sealgate.cloud.responses import Call, ask_object, member, send, text, unexpected
 from sealgate.http.urls import parse_url
 from sealgate.service_secrets import optional_text_member, text_member
 
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sealgate.http.interface import Services
+
 _ALGORITHM = "SDK-HMAC-SHA256"
+_IAM = "Huawei Cloud IAM"
+_JSON = {"content-type": "application/json;charset=UTF-8"}
+#: Seconds that the access key for a token lives.
+SESSION_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,47 @@ class HuaweiCredentials:
             text_member(name, data, "secretKey"),
             optional_text_member(name, data, "securityToken"),
         )
+
+
+def access_key_of(answer: Mapping[str, object], what: str) -> HuaweiCredentials:
+    """Return the temporary access key in an answer of IAM or of the metadata service.
+
+    Raises:
+        UnavailableError: it is missing or something else.
+    """
+    found = member(answer, "credential", what)
+    names = {"accessKey": "access", "secretKey": "secret", "securityToken": "securitytoken"}
+    data = {key: text(found, name, what).encode() for key, name in names.items()}
+    return HuaweiCredentials.from_secret(f"the response of {what}", data)
+
+
+def federate(provider: str, token: str, endpoint: str, source: str, services: Services) -> HuaweiCredentials:
+    """Return an access key for a token of another issuer, which is valid for `SESSION_SECONDS`.
+
+    IAM issues a token of its own for it (API v3.0, OS-AUTH/id-token/tokens), and an access key for that
+    (OS-CREDENTIAL/securitytokens). Neither request is signed.
+
+    Args:
+        provider: ID of the identity provider in IAM that trusts the issuer.
+        token: the token, such as one of a Kubernetes ServiceAccount.
+        endpoint: address of IAM ("https://iam.cn-north-4.myhuaweicloud.com"), without a path.
+        source: what messages call the identity; see `describe_secret`.
+        services: sends the requests.
+
+    Raises:
+        UnauthorizedError: IAM does not accept the token.
+        UnavailableError: IAM does not answer, or not with an access key.
+    """
+    body = json.dumps({"auth": {"id_token": {"id": token}}}).encode()
+    headers = {**_JSON, "x-idp-id": provider}
+    call = Call("POST", f"{endpoint}/v3.0/OS-AUTH/id-token/tokens", headers, body, None, source)
+    issued = send(services, call, _IAM).headers.get("x-subject-token", "")
+    if not issued:
+        raise unexpected(_IAM, "there is no X-Subject-Token")
+    identity = {"methods": ["token"], "token": {"id": issued, "duration_seconds": SESSION_SECONDS}}
+    body = json.dumps({"auth": {"identity": identity}}).encode()
+    call = Call("POST", f"{endpoint}/v3.0/OS-CREDENTIAL/securitytokens", _JSON, body, None, source)
+    return access_key_of(ask_object(services, call, _IAM), _IAM)
 
 
 def sign_request(  # noqa: PLR0913, PLR0917 - the parts of a request, who signs it and when

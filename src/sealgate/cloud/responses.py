@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 #: Limit for one response in bytes; a key has about 1,000, a page of versions about 50,000.
 MAX_ANSWER_BYTES = 256 << 10
 
-_OK = 200
+# Some APIs answer with 201 (Created) when they issue a token.
+_OK = frozenset({200, 201})
 _PEM_LINE = 64
 _REFUSED = frozenset({401, 403})
 _NOT_FOUND = 404
@@ -68,7 +69,19 @@ def ask(services: Services, call: Call, what: str) -> object:
         UnauthorizedError: it does not take the credentials.
         UnavailableError: it did not answer, or nothing that makes sense.
     """
-    return _read(_send(services, call, what), call, what)
+    return _parse(send(services, call, what), what)
+
+
+def send(services: Services, call: Call, what: str) -> Response:
+    """Send a request and return the successful response; for services that answer in headers too. See `ask`.
+
+    Raises:
+        UnavailableError: as there, except that the body is not parsed.
+    """
+    response = _send(services, call, what)
+    if response.status not in _OK:
+        raise _refusal(response, call, what)
+    return response
 
 
 def ask_object(services: Services, call: Call, what: str) -> Mapping[str, object]:
@@ -89,7 +102,7 @@ def object_of(response: Response, what: str) -> Mapping[str, object]:
     Raises:
         UnavailableError: its status is not 200, or it is something else.
     """
-    if response.status != _OK:
+    if response.status not in _OK:
         code = _code(response.body)
         raise UnavailableError(f"{what} answers {response.status}{f' {code}' if code else ''}")
     try:
@@ -199,21 +212,24 @@ def _send(services: Services, call: Call, what: str) -> Response:
         raise unexpected(what, error.message) from error
 
 
-def _read(response: Response, call: Call, what: str) -> object:
-    if response.status == _OK:
-        try:
-            return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
-        except strict_json.MalformedError as error:
-            raise unexpected(what, str(error)) from error
+def _parse(response: Response, what: str) -> object:
+    try:
+        return strict_json.parse(response.body, "it", limit=MAX_ANSWER_BYTES)
+    except strict_json.MalformedError as error:
+        raise unexpected(what, str(error)) from error
+
+
+def _refusal(response: Response, call: Call, what: str) -> UnavailableError:
     code = _code(response.body)
     answer = f"{what} answers {response.status}{f' {code}' if code else ''}"
     meant = call.codes.get(code)
     if response.status == _NOT_FOUND or meant is NotFoundError:
-        raise NotFoundError(answer)
+        return NotFoundError(answer)
     if response.status in _REFUSED or meant is UnauthorizedError:
-        msg = f"{answer}; check the credentials in {describe_secret(call.secret)}, and what they may do"
-        raise UnauthorizedError(msg)
-    raise UnavailableError(answer)
+        return UnauthorizedError(
+            f"{answer}; check the credentials in {describe_secret(call.secret)}, and what they may do"
+        )
+    return UnavailableError(answer)
 
 
 def _code(body: bytes) -> str:

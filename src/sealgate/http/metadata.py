@@ -38,6 +38,7 @@ class MetadataEndpoint(Enum):
     EKS_POD_IDENTITY = ("169.254.170.23", "/v1/credentials")
     EKS_POD_IDENTITY_IPV6 = ("fd00:ec2::23", "/v1/credentials")
     GOOGLE = ("169.254.169.254", "/computeMetadata/v1/instance/service-accounts/default/token")
+    HUAWEI = ("169.254.169.254", "/openstack/latest/securitykey")
     AZURE = ("169.254.169.254", "/metadata/identity/oauth2/token")
 
     @property

@@ -26,6 +26,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "aws": "sealgate.pull_credentials.providers.aws",
     "azure": "sealgate.pull_credentials.providers.azure",
     "google": "sealgate.pull_credentials.providers.google",
+    "huawei": "sealgate.pull_credentials.providers.huawei",
 }
 
 

@@ -69,7 +69,7 @@ class DEWSimulator(HTTPSimulator):
     def __init__(self, *, clock: Clock | None = None, **more: Any) -> None:
         self.keys: dict[str, DEWKey] = {}
         self.access_key, self.secret_key, self.security_token = "AKEXAMPLE", "sk-very-secret", ""
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         super().__init__(**more)
 
     def add(self, key_id: str, spec: str, **members: Any) -> DEWKey:
@@ -88,7 +88,7 @@ class DEWSimulator(HTTPSimulator):
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return _error(404, "APIGW.0101", "the API does not exist")
-        if not self._signed(request):
+        if not self.signed(request):
             return _error(401, "APIGW.0301", f"verify aksk signature fail, headers {dict(request.headers)}")
         if match[1] != PROJECT:
             return _error(403, "KMS.0209", "no permission")
@@ -117,13 +117,14 @@ class DEWSimulator(HTTPSimulator):
         signature = sign_digest(key.private, b64decode(asked["message"]), pss=pss)
         return json_answer({"key_id": asked["key_id"], "signature": b64encode(signature).decode()})
 
-    def _signed(self, request: RecordedRequest) -> bool:
+    def signed(self, request: RecordedRequest) -> bool:
+        """Return whether a request has a good signature of the access key."""
         given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
         date = request.headers.get("x-sdk-date", "")
         if given is None or given[1] != self.access_key:
             return False
         when = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        if abs(self._clock.now() - when) > _SKEW:
+        if abs(self.clock.now() - when) > _SKEW:
             return False
         if self.security_token and request.headers.get("x-security-token") != self.security_token:
             return False
@@ -133,7 +134,9 @@ class DEWSimulator(HTTPSimulator):
             return False
         path = quote(request.path, safe="/~")
         query = "&".join(f"{quote(k, safe='~')}={quote(v, safe='~')}" for k, v in sorted(request.query))
-        headers = "".join(f"{name}:{request.headers[name].strip()}\n" for name in names)
+        # A test that leads a fixed address here says which one it was.
+        sent = {**request.headers, "host": request.headers.get("x-test-host", request.headers["host"])}
+        headers = "".join(f"{name}:{sent[name].strip()}\n" for name in names)
         body = hashlib.sha256(request.body).hexdigest()
         canonical = f"POST\n{path}{'' if path.endswith('/') else '/'}\n{query}\n{headers}\n{given[2]}\n{body}"
         text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"

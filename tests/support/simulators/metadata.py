@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MetadataSimulator(HTTPSimulator):
-    """EKS Pod Identity, Google's and Azure's metadata service; see `HTTPSimulator`.
+    """EKS Pod Identity, Google's, Azure's and Huawei's metadata service; see `HTTPSimulator`.
 
     Attributes:
         token: what the agent of EKS demands.
@@ -53,6 +53,7 @@ class MetadataSimulator(HTTPSimulator):
             ("[fd00:ec2::23]", "/v1/credentials"): self._agent,
             ("169.254.169.254", "/computeMetadata/v1/instance/service-accounts/default/token"): self._google,
             ("169.254.169.254", "/metadata/identity/oauth2/token"): self._azure,
+            ("169.254.169.254", "/openstack/latest/securitykey"): self._huawei,
         }
         answer = known.get((request.headers["host"], request.path))
         return Answer(404) if answer is None or request.method != "GET" else answer(request)
@@ -70,6 +71,12 @@ class MetadataSimulator(HTTPSimulator):
         answer = json_answer({"access_token": self.bearer, "expires_in": 3599, "token_type": "Bearer"})
         answer.headers["Metadata-Flavor"] = self.flavor
         return answer
+
+    def _huawei(self, request: RecordedRequest) -> Answer:
+        del request
+        key, secret, token = self.access_key
+        found = {"access": key, "secret": secret, "securitytoken": token, "expires_at": "2099-01-01T00:00:00.000000Z"}
+        return json_answer({"credential": found})
 
     def _azure(self, request: RecordedRequest) -> Answer:
         wanted = {"api-version": "2018-02-01", "resource": "https://containerregistry.azure.net"}

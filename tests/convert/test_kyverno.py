@@ -156,6 +156,21 @@ def test_only_what_is_audited_everywhere_stays_audited(tmp_path: Path, spec: Any
     assert (specs["VerificationPolicy", "shop.signed"].get("action") == "Audit") == audits
 
 
+def test_a_rule_of_which_any_part_enforces_enforces_whole(tmp_path: Path) -> None:
+    other = rule(KEY, failureAction=None, imageReferences=["quay.io/shop/*"])
+    specs, _ = convert(tmp_path, policy(other, rule(KEY)))
+    assert [spec.get("action") for (kind, _), spec in specs.items() if kind == "VerificationPolicy"] == [None, None]
+
+
+def test_of_several_keys_for_an_attestation_the_others_do_not_count(tmp_path: Path) -> None:
+    two = {"keys": {**KEY["keys"], "publicKeys": PEM + OTHER}}
+    attestations = [{"type": "https://a.example/b", "attestors": [{"count": 1, "entries": [two, KEY]}]}]
+    specs, notes = convert(tmp_path, policy(rule(attestors=[], attestations=attestations)))
+    assert [key for key in specs if key[0] == "Authenticator"] == [("Authenticator", "shop.signed.0")]
+    assert specs["Authenticator", "shop.signed.0"]["cosign"]["keys"] == SPEC["cosign"]["keys"]
+    assert "write an entry for each key" in notes
+
+
 @pytest.mark.parametrize(
     ("selection", "expected", "note"),
     [
@@ -207,6 +222,7 @@ def test_an_alternative_without_equivalent_is_left_out(tmp_path: Path) -> None:
         (rule(KEY, {"attestor": {"entries": [KEY]}}), "attestor has no equivalent"),
         (rule({"keys": {"publicKeys": "{{ keys.data.key }}"}}), "variables"),
         (rule({"keys": {"publicKeys": PEM, "rekor": {"pubkey": "x"}}}), "rekor.pubkey"),
+        (rule({"keys": {"publicKeys": f"# release\n{PEM}"}}), "has text besides keys"),
         (rule({"keyless": {"rekor": {"url": "x"}}}), "accepts anyone"),
         (rule({"keyless": {"subject": "a", "rekor": {"ignoreTlog": True}}}), "while their certificate is valid"),
         (rule({"keyless": {"subject": "a", "roots": "x"}}), "keyless.roots"),

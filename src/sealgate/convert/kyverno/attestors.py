@@ -66,6 +66,11 @@ def attestor_specs(
         raise NoEquivalentError("an entry needs exactly one of keys and keyless; nested attestors have no equivalent")
     if keys is not None:
         specs = _keys(mapping(keys, "keys"), public_root, notes)
+        if predicate is not None and len(specs) > 1:
+            raise NoEquivalentError(
+                "with several keys in publicKeys Kyverno verifies attestations by the first alone; write an entry for "
+                "each key"
+            )
     else:
         specs = [_keyless(mapping(keyless, "keyless"), public_root, notes)]
     return [checked({**spec, **common}) for spec in specs], notes
@@ -87,6 +92,9 @@ def _entries(keys: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
     if "{{" in text:
         raise NoEquivalentError("variables have no equivalent; write the key itself")
     if _PEM.search(text):
+        if _PEM.sub("", text).strip():
+            # Kyverno takes a text that does not begin with a key for the address of one.
+            raise NoEquivalentError("keys.publicKeys has text besides keys; remove it")
         return [inline_key(f"{pem}\n", digest) for pem in _PEM.findall(text)]
     if digest != "sha256":
         raise NoEquivalentError(f"signatureAlgorithm {quote(digest, 40)} needs publicKeys; write the key itself there")

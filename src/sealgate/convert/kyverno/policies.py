@@ -118,10 +118,12 @@ class _Converter:
         selector, lost = namespace_selector(rule, space)
         for what in lost:
             self._note(f"{policy}, {field}", f"{what} has no equivalent; left out, so the policy covers more images")
+        # One action holds for the whole rule: it enforces if any of its verifyImages does.
+        audits = all(self._action(spec, one) == "audit" for one in given)
         for number, one in enumerate(given):
             where = f"{field}.verifyImages[{number}]"
             base: dict[str, Any] = {"namespaceSelector": selector} if selector else {}
-            if self._action(spec, one) == "audit":
+            if audits:
                 base["action"] = "Audit"
             self._verification(document, where, f"{name}.{number}" if len(given) > 1 else name, one, base)
 

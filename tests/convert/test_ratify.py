@@ -183,6 +183,20 @@ def test_what_decides_about_the_images_must_have_an_equivalent(
     assert why in ran.stderr
 
 
+def test_an_executor_does_not_hold_where_a_namespace_has_its_own(tmp_path: Path) -> None:
+    own = {**executor(notation()), "kind": "NamespacedExecutor", "metadata": {"name": "own", "namespace": "team"}}
+    specs, notes = convert(tmp_path, executor(cosign()), own)
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["team"]}
+    assert [spec for (kind, _), spec in specs.items() if kind == "VerificationPolicy"] == [
+        {
+            "namespaceSelector": {"matchExpressions": [expression]},
+            "images": [{"repository": "ghcr.io/**"}],
+            "require": {"authenticators": ["shop.a"]},
+        }
+    ]
+    assert "namespace team: all of its images are denied" in notes
+
+
 def test_the_example_is_converted(tmp_path: Path) -> None:
     specs, _ = convert(tmp_path, yaml.safe_load(EXAMPLE.read_text()))
     assert [name for kind, name in specs if kind == "VerificationPolicy"] == ["shop.0", "shop.1", "shop.2"]

@@ -2,7 +2,8 @@
 
 Of the scopes that match an image that of its repository applies, then that of its registry, then `*.` and the domain
 of its registry, of which it is a direct subdomain. An image that none matches is not verified, and so denied.
-An Executor that asks for something without equivalent denies its images.
+An Executor that asks for something without equivalent denies its images. In a namespace with NamespacedExecutors these
+alone apply, so the policies leave it out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.convert.precedence import Rule, put_policies
 from sealgate.convert.ratify.verifiers import verifier_spec
 from sealgate.convert.results import MAX_AUTHENTICATORS, Draft, is_name
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 GROUP = "config.ratify.sh"
 KINDS = ("Executor",)
+_NAMESPACED = "NamespacedExecutor"
 
 _UNSET: tuple[object, ...] = (None, [], {}, "", 0)
 _WILDCARD, _REGISTRY, _REPOSITORY = range(3)
@@ -53,6 +56,7 @@ class _Converter:
 
     def convert(self, documents: Sequence[Document]) -> Conversion:
         """Return the objects."""
+        common = self._elsewhere(documents)
         found = [pair for document in documents for pair in self._rules(document)]
         rules = [rule for rule, _ in found]
 
@@ -64,7 +68,7 @@ class _Converter:
                 return None
             return kinds[1] > kinds[0]
 
-        put_policies(self._draft, rules, chosen)
+        put_policies(self._draft, rules, chosen, common)
         self._draft.note("", "images that no policy covers must be denied: set unmatchedImages: deny")
         self._draft.note(
             "",
@@ -73,10 +77,34 @@ class _Converter:
         )
         return self._draft.conversion("deny")
 
+    def _elsewhere(self, documents: Sequence[Document]) -> dict[str, Any]:
+        """Return the selector of all namespaces but those whose own Executors hide all others there."""
+        own: set[str] = set()
+        for document in documents:
+            if document.value.get("kind") != _NAMESPACED:
+                continue
+            metadata = document.value.get("metadata")
+            space = metadata.get("namespace") if isinstance(metadata, Mapping) else None
+            if not is_name(space):
+                self._draft.wrong(document, "metadata.namespace", f"a {_NAMESPACED} needs its namespace")
+                continue
+            own.add(space)
+            self._draft.note(
+                f"namespace {space}",
+                f"all of its images are denied: its {_NAMESPACED} applies there instead of these Executors, and is not "
+                "converted; write policies with a namespaceSelector for it",
+            )
+        if not own:
+            return {}
+        expression = {"key": NAME_LABEL, "operator": "NotIn", "values": sorted(own)}
+        return {"namespaceSelector": {"matchExpressions": [expression]}}
+
     def _rules(self, document: Document) -> Iterator[tuple[Rule, int]]:
         value = document.value
         metadata, spec = value.get("metadata"), value.get("spec")
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        if value.get("kind") == _NAMESPACED:
+            return
         if value.get("kind") not in KINDS:
             self._draft.note("", f"{quote(value.get('kind'), 64)} {quote(name, 64)} has no equivalent; left out")
             return

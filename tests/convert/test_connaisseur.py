@@ -137,6 +137,15 @@ def test_notation_is_carried_over(tmp_path: Path) -> None:
     }
 
 
+def test_of_several_certificates_of_a_trust_root_the_first_is_trusted(tmp_path: Path) -> None:
+    other = Authority("other").pem
+    validator = {"type": "notation", "trustRoots": [{"name": "default", "cert": CA + other, "tsCert": other + CA}]}
+    specs, notes = convert(tmp_path, values(validator))
+    stores = specs["Authenticator", "v.default"]["notation"]["trustStores"]
+    assert stores == {"ca": [{"pem": CA}], "tsa": [{"pem": other}]}
+    assert "the first certificate alone" in notes
+
+
 def test_two_rules_with_other_options_have_authenticators_of_their_own(tmp_path: Path) -> None:
     source = values(cosign(KEY), UNLOGGED)
     source["application"]["policy"].append({"pattern": "ghcr.io/other/*:*", "validator": "v"})
@@ -153,6 +162,8 @@ def test_two_rules_with_other_options_have_authenticators_of_their_own(tmp_path:
         ({"type": "gpg"}, {}, "not known"),
         (cosign(), {}, "has no trustRoots"),
         (cosign(KEY), {"trustRoot": "other"}, "asks for more trust roots"),
+        (cosign(KEY), {"trustRoot": ["default"]}, "must be a name"),
+        ({"type": "notation", "trustRoots": [{"name": "default", "cert": f"# root\n{CA}"}]}, {}, "in PEM"),
         (cosign(KEY), {"trustRoot": "*", "threshold": 2}, "asks for more trust roots"),
         (cosign(KEY), {"required": ["other"]}, "needs trustRoot '*'"),
         (cosign(KEY), {"delegations": ["a"]}, "with.delegations has no equivalent"),

@@ -6,6 +6,7 @@ be in a transparency log counts there only while its certificate is valid, which
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sealgate.convert.results import MAX_AUTHENTICATORS
@@ -34,6 +35,7 @@ _WITH_COSIGN = _WITH | {"verifyInTransparencyLog", "verifySCT", "threshold", "re
 _WITH_NOTATION = _WITH | {"verificationLevel", "verifyTimestamp"}
 #: Values that say the same as a member that is not there.
 _UNSET: tuple[object, ...] = (None, [], {}, "", 0)
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _TIMESTAMPS = {"always": "Always", "afterCertExpiry": "AfterCertExpiry"}
 
 #: Name of a trust root, and the spec of its authenticator.
@@ -83,8 +85,10 @@ def _cosign(
     only_members(options, _WITH_COSIGN, "with.", _UNSET)
     roots = _roots(validator)
     name, needed, required = options.get("trustRoot") or "default", options.get("threshold"), options.get("required")
-    if not isinstance(needed or 0, int) or not isinstance(required or [], list):
-        raise NoEquivalentError("with.threshold must be a number, and with.required a list of names")
+    if not isinstance(name, str) or not isinstance(needed or 0, int) or not isinstance(required or [], list):
+        raise NoEquivalentError(
+            "with.trustRoot must be a name, with.threshold a number, and with.required a list of names"
+        )
     required = list(dict.fromkeys(str(one) for one in required or ()))
     if name != "*" and set(required) - {name}:
         # A required trust root that is not the rule's own never verifies there.
@@ -160,16 +164,17 @@ def _notation(validator: Mapping[str, Any], options: Mapping[str, Any], notes: l
     only_members(validator, _COMMON, "")
     only_members(options, _WITH_NOTATION, "with.", _UNSET)
     roots = _roots(validator)
-    name = options.get("trustRoot") or "default"
+    name = str(options.get("trustRoot") or "default")
     if name != "*" and name not in roots:
         raise NoEquivalentError(f"the validator has no trust root {quote(name, 64)}")
     stores: dict[str, Any] = {}
     for root in roots.values() if name == "*" else (roots[name],):
         only_members(root, frozenset({"name", "cert", "tsCert"}), "trustRoots.")
-        stores.setdefault("ca", []).append({"pem": str(root.get("cert", ""))})
+        stores.setdefault("ca", []).append({"pem": _certificate(root, "cert", notes)})
         if root.get("tsCert"):
-            stores.setdefault("tsa", []).append({"pem": str(root["tsCert"])})
-    level, timestamp = options.get("verificationLevel") or "strict", options.get("verifyTimestamp") or "always"
+            stores.setdefault("tsa", []).append({"pem": _certificate(root, "tsCert", notes)})
+    level = str(options.get("verificationLevel") or "strict")
+    timestamp = str(options.get("verifyTimestamp") or "always")
     if level not in {"strict", "permissive", "audit"} or timestamp not in _TIMESTAMPS:
         raise NoEquivalentError("verificationLevel or verifyTimestamp is not known")
     spec: dict[str, Any] = {"trustStores": stores, "trustedIdentities": ["*"]}
@@ -185,6 +190,17 @@ def _notation(validator: Mapping[str, Any], options: Mapping[str, Any], notes: l
     if level == "audit":
         notes.append("verificationLevel audit trusts every signer; here only those of the trust roots count")
     return ("all" if name == "*" else name), checked(spec, "notation")
+
+
+def _certificate(root: Mapping[str, Any], member: str, notes: list[str]) -> str:
+    """Return the certificate of a trust root: of several Connaisseur reads the first alone."""
+    text = str(root.get(member) or "").strip()
+    found = _CERTIFICATE.match(text)
+    if found is None:
+        raise NoEquivalentError(f"trustRoots.{member} must be a certificate in PEM, without text before it")
+    if found[0] != text:
+        notes.append(f"trustRoots.{member}: Connaisseur trusts the first certificate alone; the others are left out")
+    return f"{found[0]}\n"
 
 
 def _roots(validator: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

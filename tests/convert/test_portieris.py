@@ -114,6 +114,15 @@ def test_a_name_with_one_tag_cannot_require_a_signature(
     assert ("write icr.io/shop/web:v1*" in notes) == bool(asked)
 
 
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [("icr.io/shop/web", True), ("icr.io/shop/web:v1*", True), ("icr.io/shop/web:*", True), ("icr.io/shop/*:*", False)],
+)
+def test_digests_that_a_name_does_not_match_there_are_noted(tmp_path: Path, name: str, noted: bool) -> None:  # noqa: FBT001
+    _, notes = converted(tmp_path, policy(repository(name, **SIGNED)))
+    assert (f"{name} matches no digest without a tag there" in notes) == noted
+
+
 def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: Path) -> None:
     cluster = policy(repository("*"), name="all")
     specs, _ = converted(tmp_path, cluster, policy(repository(**SIGNED), namespace="team"))
@@ -144,6 +153,17 @@ def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: P
             {"simple": {"requirements": [{"type": "signedBy", "keySecret": "k", "signedIdentity": {"type": "x"}}]}},
             "unknown type x",
         ),
+        (
+            {
+                "simple": {
+                    "requirements": [
+                        {"type": "signedBy", "keySecret": "k", "signedIdentity": {"type": "matchRepoDigestOrExact"}}
+                    ]
+                }
+            },
+            "unknown type matchRepoDigestOrExact",
+        ),
+        ({"trust": {"enabled": []}}, "here the root is pinned"),
         ({"simple": {**SIGNED["simple"], "storeURL": "ftp://x"}}, "sealgate does not accept its store"),
     ],
 )
@@ -172,6 +192,7 @@ def test_a_repository_that_cannot_be_met_here_denies_its_images(
         (policy({"name": "*", "more": 1}), "nothing besides"),
         (policy(name="A"), "valid name"),
         (policy(namespace=""), "its namespace"),
+        ({**policy(), "spec": None}, "needs spec.repositories"),
     ],
 )
 def test_what_decides_about_the_images_must_have_an_equivalent(

@@ -56,6 +56,11 @@ class RepositoryName:
         return not self.selectors[0].get("tags", ["*"])[0].endswith("*")
 
     @property
+    def matches_digests(self) -> bool:
+        """Whether it matches images with a digest and without a tag."""
+        return "tags" not in self.selectors[0] and str(self.selectors[0]["repository"]).endswith("**")
+
+    @property
     def quality(self) -> int:
         """How specific it is: the number of its characters besides stars."""
         return len(self.text) - self.text.count("*")

@@ -41,7 +41,15 @@ KINDS = ("ClusterImagePolicy", "ImagePolicy")
 _POLICY = frozenset({"trust", "simple", "vulnerability", "mutateImage"})
 _SIMPLE = frozenset({"requirements", "storeURL", "storeSecret"})
 _REQUIREMENT = frozenset({"type", "keySecret", "keySecretNamespace", "signedIdentity"})
-_IDENTITIES = {"matchExactReference": "exactReference", "matchExactRepository": "exactRepository"}
+#: The types of identities, and those of policy.json that are the same.
+_IDENTITIES = {
+    "": "matchRepoDigestOrExact",
+    "matchExact": "matchExact",
+    "matchRepository": "matchRepository",
+    "matchExactReference": "exactReference",
+    "matchExactRepository": "exactRepository",
+    "remapIdentity": "remapIdentity",
+}
 _UNSET: tuple[object, ...] = (None, [], {}, "", False)
 
 
@@ -100,7 +108,8 @@ class _Converter:
         if not is_name(metadata.get("name")) or not isinstance(space, str) or (space and not is_name(space)):
             self._draft.wrong(document, "metadata", "needs a valid name, and an ImagePolicy its namespace")
             return None
-        if (not space and value["kind"] == KINDS[1]) or not isinstance(listed or [], list):
+        unlisted = not isinstance(spec, Mapping) or not isinstance(listed or [], list)
+        if unlisted or (not space and value["kind"] == KINDS[1]):
             self._draft.wrong(document, "", "needs spec.repositories, and an ImagePolicy its namespace")
             return None
         return space
@@ -131,6 +140,12 @@ class _Converter:
                     f"write {shown}*, or the repository",
                 )
                 requires = None
+            if requires and not parsed.matches_digests:
+                self._draft.note(
+                    f"{owner}, {field}",
+                    f"{quote(parsed.text)} matches no digest without a tag there, so that another name or none applies "
+                    "to it, and a digest beside a tag is denied; here digests that are signed as it asks are admitted",
+                )
             found = parsed.selectors
             yield Rule(document, field, name, quote(parsed.text), found, found, requires), parsed
 
@@ -145,14 +160,14 @@ class _Converter:
         policy = mapping(policy, "policy")
         only_members(policy, _POLICY, "policy.", _UNSET)
         trust = mapping(policy.get("trust") or {}, "policy.trust")
-        if trust.get("enabled") not in {None, False}:
+        if trust.get("enabled") not in (None, False):
             raise NoEquivalentError(
                 "trust accepts the root that it sees first, and here the root is pinned; write notary with the root, "
                 "and roles with the keys of signerSecrets"
             )
         scans = mapping(policy.get("vulnerability") or {}, "policy.vulnerability")
         only_members(scans, frozenset({"ICCRVA"}), "policy.vulnerability.", _UNSET)
-        if mapping(scans.get("ICCRVA") or {}, "policy.vulnerability.ICCRVA").get("enabled") not in {None, False}:
+        if mapping(scans.get("ICCRVA") or {}, "policy.vulnerability.ICCRVA").get("enabled") not in (None, False):
             raise NoEquivalentError("vulnerability reports of IBM Cloud have no equivalent")
         simple = mapping(policy.get("simple") or {}, "policy.simple")
         only_members(simple, _SIMPLE, "policy.simple.", _UNSET)
@@ -179,8 +194,10 @@ class _Converter:
         if requirement.get("type") != "signedBy" or not isinstance(secret, str) or not secret:
             raise NoEquivalentError("a requirement must be signedBy with a keySecret, reject or insecureAcceptAnything")
         identity = dict(mapping(requirement.get("signedIdentity") or {}, "signedIdentity"))
-        kind = identity.get("type") or "matchRepoDigestOrExact"
-        identity = {**identity, "type": _IDENTITIES.get(str(kind), kind)}
+        kind = str(identity.get("type") or "")
+        if kind not in _IDENTITIES:
+            raise NoEquivalentError(f"signedIdentity of the unknown type {quote(kind, 64)}")
+        identity = {**identity, "type": _IDENTITIES[kind]}
         url = simple.get("storeURL")
         store: dict[str, Any] = {"lookaside": {"url": url}} if url else {"openshift": {}}
         wanted = {"type": "signedBy", "keyType": "GPGKeys", "signedIdentity": identity}

@@ -109,7 +109,7 @@ class _Converter:
                 document, "spec.match", "has no equivalent; remove it if the policy may hold for all kinds of objects"
             )
         mode = spec.get("mode") or "enforce"
-        if mode not in {"enforce", "warn"}:
+        if mode not in ("enforce", "warn"):
             self._wrong(document, "spec.mode", f"is {quote(mode, 40)}, and neither enforce nor warn")
         images = self._images(document, name, spec.get("images"))
         if not self._problems and images:
@@ -199,7 +199,7 @@ class _Converter:
         static = authority["static"]
         action = static.get("action") if isinstance(static, Mapping) else None
         others = sorted(authority.keys() - {"name", "static"})
-        if action not in {"pass", "fail"} or others:
+        if action not in ("pass", "fail") or others:
             self._wrong(document, f"{field}.static", "must have the action pass or fail, and nothing beside it")
         return action == "pass"
 

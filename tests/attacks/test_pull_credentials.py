@@ -10,7 +10,7 @@ import pytest
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
 from sealgate.http.metadata import MetadataClient
-from sealgate.pull_credentials.leases import LoginLease
+from sealgate.pull_credentials.leases import MAX_BACKOFF, MIN_AGE, LoginLease
 from sealgate.pull_credentials.opening import open_provider
 from sealgate.pull_credentials.provider import PlatformCredentialProvider
 from sealgate.pull_credentials.settings import PlatformCredentials
@@ -209,6 +209,25 @@ def test_attack_158_flood_of_refusals_does_not_renew_the_secret(cloud: Cloud, re
             with pytest.raises(UnauthorizedError):
                 session_of(client, provider).manifest(repository_of(registry), "v1")
     assert cloud.login.logins == 1
+
+
+def test_attack_158_repository_that_refuses_the_secret_does_not_take_it_from_the_others(
+    registry: RegistrySimulator,
+) -> None:
+    """A user may name any repository of a listed registry, also while the cloud cannot be reached."""
+    clock = FakeClock()
+    cloud = Cloud(clock)
+    with cloud.services, client_for(registry) as client:
+        provider = cloud.provider(registry.host)
+        session_of(client, provider).manifest(repository_of(registry), "v1")
+        clock.advance(MIN_AGE)
+        cloud.login.answer = UnavailableError("sts.example.org cannot be reached")
+        (candidate,) = provider.candidates(repository_of(registry))
+        candidate.credentials.obtain(Deadline.after(SystemClock(), 30)).refused()
+        for tries in range(1, 4):
+            session_of(client, provider).manifest(repository_of(registry), "v1")
+            cloud.results.wait_for(1 + tries)
+            clock.advance(MAX_BACKOFF * 1.2)
 
 
 def test_attack_158_pull_secret_of_the_pod_needs_no_cloud(cloud: Cloud, registry: RegistrySimulator) -> None:

@@ -140,7 +140,13 @@ def test_refusals_name_the_role_and_what_it_needs(alibaba: Environment) -> None:
     alibaba.alibaba.denied.add("GetAuthorizationToken")
     with pytest.raises(UnavailableError) as caught:
         alibaba.obtain()
-    for part in (REGISTRY, ROLE, "answers 403 NoPermission", "permit it cr:GetAuthorizationToken", "asked again in"):
+    for part in (
+        REGISTRY,
+        ROLE,
+        "answers 403 NoPermission",
+        "permit it cr:GetAuthorizationToken",
+        "asked again in",
+    ):
         assert part in caught.value.message
     alibaba.token.write_text("another")
     with pytest.raises(UnavailableError, match=r"STS answers 400 AuthenticationFail\.OIDCToken\.Invalid"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_refusals_name_the_role_and_what_it_needs(aws: Environment) -> None:
     ("members", "says"),
     [
         ({"authorizationToken": "QVdT"}, "has no password"),
-        ({"authorizationToken": "cm9ib3Q6eA=="}, "it is about robot, not AWS"),
+        ({"authorizationToken": "cm9ib3Q6eA=="}, "its authorization token is not for the user AWS"),
         ({"authorizationToken": "!"}, "authorizationToken is not base64"),
         ({"expiresAt": "tomorrow"}, "expiresAt is missing or not a number"),
         ({"expiresAt": True}, "expiresAt is missing or not a number"),
@@ -130,3 +131,10 @@ def test_unexpected_answers_are_refused(aws: Environment, members: dict[str, Any
     aws.ecr.changed = members
     with pytest.raises(UnavailableError, match=says):
         aws.obtain()
+
+
+def test_token_without_a_user_name_is_not_quoted(aws: Environment) -> None:
+    aws.ecr.changed = {"authorizationToken": b64encode(b"s3cr3t").decode()}
+    with pytest.raises(UnavailableError, match="is not for the user AWS") as caught:
+        aws.obtain()
+    assert "s3cr3t" not in caught.value.message

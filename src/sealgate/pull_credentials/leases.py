@@ -4,6 +4,8 @@
   gives up takes nothing from the others. A review waits until its own deadline.
 - A secret is renewed when three quarters of its time are over, by the first review that comes then, which does not
   wait. While the cloud cannot be reached, the secret that is there is used to its end.
+- A secret that a registry refused is renewed in the same way, and used until then: most often the identity may not read
+  the repository, which a user named, and the other repositories need the secret.
 - A failure is cached: for `MIN_BACKOFF` seconds, then twice as long each time until `MAX_BACKOFF`, and at least as long
   as the cloud asks for. A thousand pods whose images need the secret cost one request.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealgate.clocks import Deadline, jittered
@@ -35,7 +37,7 @@ FETCH_SECONDS: Final = 10.0
 #: Seconds until a failed request is repeated, at first and at most.
 MIN_BACKOFF: Final = 5.0
 MAX_BACKOFF: Final = 300.0
-#: A secret that a registry refused is obtained anew only if it is that old, in seconds: what is refused earlier is a
+#: A secret that a registry refused is renewed early only if it is that old, in seconds: what is refused earlier is a
 #: repository that the identity may not read, and a new secret would not help.
 MIN_AGE: Final = 300.0
 #: The longest that a secret is used, in seconds.
@@ -129,11 +131,11 @@ class LoginLease:
         return held.login
 
     def refused(self, login: Login) -> None:
-        """Drop a secret that a registry refused, unless it is new; see `MIN_AGE`."""
+        """Have a secret that a registry refused renewed by the next caller, unless it is new; see `MIN_AGE`."""
         with self._lock:
-            held = self._held
-            if held is not None and held.login == login and self._clock.monotonic() - held.since >= MIN_AGE:
-                self._held = None
+            held, now = self._held, self._clock.monotonic()
+            if held is not None and held.login == login and now - held.since >= MIN_AGE:
+                self._held = replace(held, renewed_at=min(held.renewed_at, now))
 
     def _begin(self) -> tuple[_Held | None, Future[None] | None]:
         """Return the secret if there is one, and the request under way; send one if it is time to."""
@@ -208,8 +210,8 @@ class LoginLease:
             failure = self._failure
         if failure is None:  # it ended while this caller waited
             return UnavailableError(self._describe("they have just expired; try again"))
-        left = max(failure.retry_at - self._clock.monotonic(), 1.0)
-        return UnavailableError(f"{self._describe(failure.message)}; the cloud is asked again in {left:.0f} s")
+        # Without the seconds that are left: an Event or a line of a report is the same while the problem is.
+        return UnavailableError(f"{self._describe(failure.message)}; the cloud is asked again in a few minutes at most")
 
     def _describe(self, problem: str) -> str:
         host = quote(self._host)

@@ -177,7 +177,9 @@ class ECRLogin:
         same(text(found[0], "proxyEndpoint", _WHAT), f"https://{self.host}", _WHAT)
         token = base64_text(found[0], "authorizationToken", _WHAT).decode("ascii", "replace")
         username, _, password = token.partition(":")
-        same(username, _USERNAME, _WHAT)
+        if username != _USERNAME:
+            # Without the name: of a token of another form it is the secret.
+            raise unexpected(_WHAT, f"its authorization token is not for the user {_USERNAME}")
         if not password:
             raise unexpected(_WHAT, "its authorization token has no password")
         end = found[0].get("expiresAt")

@@ -180,6 +180,7 @@ def test_where_and_how_a_policy_holds(tmp_path: Path, spec: Mapping[str, Any], e
     ("spec", "note"),
     [
         ({"matchConditions": [{"name": "a", "expression": "true"}]}, "matchConditions has no equivalent"),
+        ({"validationConfigurations": {"mutateDigest": False}}, "denies images that a pod names by tag"),
         ({"matchConstraints": {"objectSelector": {"matchLabels": {"a": "b"}}}}, "objectSelector has no equivalent"),
     ],
 )
@@ -194,6 +195,13 @@ def test_a_policy_that_admission_does_not_use_is_left_out(tmp_path: Path, evalua
     specs, notes = convert(tmp_path, policy({"cosign": KEY}, evaluation=evaluation))
     assert specs == {}
     assert "left out" in notes
+
+
+@pytest.mark.parametrize("spec", [{"validationConfigurations": {"required": False}}, {"validationActions": ["Warn"]}])
+def test_a_policy_that_denies_nothing_is_left_out(tmp_path: Path, spec: Mapping[str, Any]) -> None:
+    specs, notes = convert(tmp_path, policy({"cosign": KEY}, validations=[], **spec))
+    assert specs == {}
+    assert "has no validations" in notes
 
 
 def test_an_attestor_without_equivalent_is_left_out_where_others_are_enough(tmp_path: Path) -> None:
@@ -211,6 +219,8 @@ def test_an_attestor_without_equivalent_is_left_out_where_others_are_enough(tmp_
         ({"notary": {"certs": {"expression": "x"}}}, {}, "0 can be carried over"),
         ({}, {}, "0 can be carried over"),
         ({"cosign": KEY}, {"validations": [signatures("b")]}, "0 can be carried over"),
+        ({"cosign": KEY}, {"validations": []}, "denies images that no other policy has verified"),
+        ({"cosign": KEY}, {"validations": "x"}, "conditions on attestations by hand"),
         ({"cosign": KEY}, {"validations": [signatures("a", "a", above=">= 2")]}, "conditions on attestations by hand"),
         ({"cosign": KEY}, {"validations": [signatures("a", above=">= 0")]}, "conditions on attestations by hand"),
         ({"cosign": KEY}, {"validations": [signatures("a", images="own")]}, "conditions on attestations by hand"),

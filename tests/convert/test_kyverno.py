@@ -196,6 +196,12 @@ def test_namespaces_are_carried_over_and_what_else_narrows_is_left_out(
     assert note in notes
 
 
+def test_objects_of_other_tools_are_named(tmp_path: Path) -> None:
+    other = {"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy", "metadata": {"name": "tags"}}
+    _, notes = convert(tmp_path, policy(rule(KEY)), other)
+    assert "ValidatingPolicy tags of policies.kyverno.io/v1 is not converted; left out" in notes
+
+
 def test_a_policy_of_a_namespace_holds_there(tmp_path: Path) -> None:
     source = policy(rule(KEY)) | {"kind": "Policy", "metadata": {"name": "own", "namespace": "shop"}}
     specs, _ = convert(tmp_path, source)
@@ -215,6 +221,27 @@ def test_an_alternative_without_equivalent_is_left_out(tmp_path: Path) -> None:
     assert "certificates has no equivalent" in notes
 
 
+@pytest.mark.parametrize("more", [{"required": False}, {"failureAction": "Audit"}])
+def test_a_rule_that_denies_nothing_is_left_out(tmp_path: Path, more: Mapping[str, Any]) -> None:
+    specs, notes = convert(tmp_path, policy(rule(attestors=[], **more)))
+    assert specs == {}
+    assert "requires neither attestors nor attestations" in notes
+
+
+@pytest.mark.parametrize(
+    ("more", "noted"),
+    [
+        ({"mutateDigest": False}, True),
+        ({}, False),
+        ({"mutateDigest": False, "verifyDigest": False}, False),
+        ({"mutateDigest": False, "failureAction": "Audit"}, False),
+    ],
+)
+def test_a_rule_that_denies_tags_is_noted(tmp_path: Path, more: Mapping[str, Any], noted: bool) -> None:  # noqa: FBT001 - a case
+    _, notes = convert(tmp_path, policy(rule(KEY, **more)))
+    assert ("webhook.pinDigests" in notes) == noted
+
+
 @pytest.mark.parametrize(
     ("verify", "why"),
     [
@@ -228,6 +255,7 @@ def test_an_alternative_without_equivalent_is_left_out(tmp_path: Path) -> None:
         (rule({"keyless": {"subject": "a", "roots": "x"}}), "keyless.roots"),
         (rule({"keyless": {"subject": "a", "additionalExtensions": {"1.3": "x"}}}), "additionalExtensions"),
         (rule(KEY, count=2), "count is more"),
+        (rule(attestors=[]), "denies its images as unverified"),
         (rule(KEY, type="Notary"), "write notation by hand"),
         (rule(KEY, validate={"deny": {}}), "validate"),
         (rule(KEY, imageReferences=["{{ x }}"]), "variables"),

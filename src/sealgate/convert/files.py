@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sealgate.convert.openshift import policies as openshift
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.convert.portieris import policies as portieris
 from sealgate.convert.ratify import executors as ratify
+from sealgate.convert.results import Note
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 from sealgate.parsing.documents import read_documents
@@ -99,7 +101,9 @@ def convert_texts(
         portieris.GROUP: portieris.convert_portieris,
         ratify.GROUP: partial(ratify.convert_ratify, trusted_root=trusted_root),
     }
-    return converters[group](objects)
+    conversion = converters[group](objects)
+    others = [_left_out(document) for document in documents if _group(document) != group]
+    return replace(conversion, notes=(*conversion.notes, *dict.fromkeys(others)))
 
 
 def to_yaml(conversion: Conversion) -> str:
@@ -129,6 +133,16 @@ def _objects_of_one_tool(documents: list[Document]) -> tuple[str, list[Document]
     if len(tools) > 1:
         raise PolicyError(f"the objects of {' and '.join(tools)} must be converted in separate runs")
     return tools[0], [document for document in documents if _group(document) == tools[0]]
+
+
+def _left_out(document: Document) -> Note:
+    value = document.value
+    metadata = value.get("metadata") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping):
+        return Note("", f"a document of {quote(document.file)} is not an object; left out")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    kind, version = quote(value.get("kind"), 64), quote(value.get("apiVersion"), 100)
+    return Note("", f"{kind} {quote(name, 64)} of {version} is not converted; left out")
 
 
 def _items(document: Document) -> Iterator[Document]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sealgate.convert.kyverno.attestors import attestor_specs
+from sealgate.convert.kyverno.digests import TAGS_DENIED, tags_are_denied
 from sealgate.convert.kyverno.matches import namespace_selector
 from sealgate.convert.kyverno.references import exact_selector_of, selectors_of
 from sealgate.convert.results import MAX_AUTHENTICATORS, MAX_SELECTORS, Draft, is_name
@@ -155,8 +156,18 @@ class _Converter:
         excluded = self._excluded(name, one.get("skipImageReferences"))
         common = {**base, "images": images, **({"excludeImages": excluded} if excluded else {})}
         sets = list(self._sets(document, field, one))
-        if not sets:
+        audits = "action" in base
+        if not sets and not audits and one.get("required") is not False:
+            self._wrong(
+                document,
+                field,
+                "has neither attestors nor attestations, so that Kyverno denies its images as unverified; write "
+                "attestors, or required: false if they may be admitted",
+            )
+        elif not sets:
             self._note(name, "requires neither attestors nor attestations; left out")
+        elif not audits and tags_are_denied(one):
+            self._note(name, TAGS_DENIED)
         for number, (where, attestors, predicate) in enumerate(sets):
             policy = f"{name}.set-{number}" if len(sets) > 1 else name
             self._set(document, where, policy, attestors, one.get("repository"), predicate, common)

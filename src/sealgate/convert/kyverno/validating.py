@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
+from sealgate.convert.kyverno.digests import TAGS_DENIED, tags_are_denied
 from sealgate.convert.kyverno.references import selectors_of
 from sealgate.convert.kyverno.validating_attestors import attestor_spec
 from sealgate.convert.results import MAX_SELECTORS, Draft, is_name
@@ -116,7 +117,9 @@ class _Converter:
         if action:
             base["action"] = action
         base["images"] = self._images(document, spec.get("matchImageReferences"))
-        self._validations(document, owner, spec, base)
+        if spec.get("validations"):
+            self._validations(document, owner, spec, base)
+        self._settings(document, owner, spec, denies=not action)
 
     def _images(self, document: Document, listed: object) -> list[Mapping[str, Any]]:
         if not listed:
@@ -137,11 +140,29 @@ class _Converter:
             self._draft.wrong(document, "spec.matchImageReferences", f"more than {MAX_SELECTORS} globs; divide it")
         return found
 
+    def _settings(self, document: Document, owner: str, spec: Mapping[str, Any], *, denies: bool) -> None:
+        """Add what a policy asks for besides its validations: that images are verified at all, and have a digest."""
+        given = spec.get("validationConfigurations")
+        settings = given if isinstance(given, Mapping) else {}
+        if denies and tags_are_denied(settings):
+            self._draft.note(owner, TAGS_DENIED)
+        if spec.get("validations"):
+            return
+        if denies and settings.get("required") is not False:
+            self._draft.wrong(
+                document,
+                "spec.validations",
+                "without validations Kyverno denies images that no other policy has verified; write validations, or "
+                "remove the policy and set unmatchedImages: deny",
+            )
+        else:
+            self._draft.note(owner, "has no validations; left out")
+
     def _validations(self, document: Document, name: str, spec: Mapping[str, Any], base: Mapping[str, Any]) -> None:
         attestors, attestations = _by_name(spec.get("attestors")), _by_name(spec.get("attestations"))
         seen = []
-        listed = spec.get("validations")
-        for index, validation in enumerate(listed if isinstance(listed, list) else ()):
+        listed = spec["validations"]
+        for index, validation in enumerate(listed if isinstance(listed, list) else [listed]):
             field = f"spec.validations[{index}].expression"
             text = validation.get("expression") if isinstance(validation, Mapping) else None
             asked = _asked(_SPACES.sub(" ", str(text or "")).strip())
@@ -171,8 +192,6 @@ class _Converter:
             count = {"count": needed} if needed < len(found) else {}
             spec_of = {**base, "require": {"authenticators": found, **count}}
             self._draft.put(document, field, "VerificationPolicy", policy, spec_of)
-        if not seen and not listed:
-            self._draft.note(name, "has no validations; left out")
 
     def _attestors(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.clocks import Deadline, SystemClock
-from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.errors import ConfigError, ForbiddenAddressError, UnauthorizedError, UnavailableError
 from sealgate.http.metadata import MetadataClient
 from sealgate.pull_credentials.leases import MAX_BACKOFF, MIN_AGE, LoginLease
 from sealgate.pull_credentials.opening import open_provider
@@ -19,6 +19,7 @@ from sealgate.registry.callers import Caller
 from sealgate.registry.credentials import CredentialChain, Credentials, Login
 from sealgate.shared_cache.sealing import SealingKey
 from sealgate.workloads.kinds import BUILT_IN
+from sealgate_webhook.backends.cluster.config import Registries
 from sealgate_webhook.backends.cluster.pull_secrets import ClusterCredentials
 from tests.support.builders.objects import policy
 from tests.support.clocks import FakeClock
@@ -132,6 +133,15 @@ def test_attack_156_redirect_does_not_carry_the_secret(cloud: Cloud) -> None:
         session_of(client, provider).manifest(repository_of(registry), digest)
         assert thief.requests
         assert "authorization" not in sent_to(thief)
+
+
+@pytest.mark.parametrize("listed", [REGISTRY, f"{REGISTRY}:443", REGISTRY.upper()])
+def test_attack_156_registry_that_may_be_asked_without_tls_is_not_listed(listed: str) -> None:
+    """An attacker on the network, who breaks TLS off, would be sent the secret in plain text."""
+    entry = {"provider": "aws", "hosts": [REGISTRY]}
+    registries = Registries.model_validate({"insecure": [listed], "platformCredentials": [entry]})
+    with pytest.raises(ConfigError, match=r"is in registries\.insecure and in registries\.platformCredentials"):
+        registries.settings()
 
 
 # 157: answers obtained with the identity, for a caller that has another one -------------------------------------------

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
+from sealgate.errors import ConfigError
+from sealgate.messages import quote
 from sealgate.policies.decisions import UnmatchedImages, Workloads
 from sealgate.process.config import RegistriesConfig
-from sealgate.pull_credentials.settings import PlatformCredentials
+from sealgate.pull_credentials.settings import PlatformCredentials, hosts_of
 from sealgate.shared_cache.settings import ServerSettings, SharedCacheSettings
 from sealgate.verification.settings import MEBIBYTE, VerifierSettings
 from sealgate.workloads.kinds import BUILT_IN, WorkloadKind, WorkloadKinds
@@ -46,17 +48,24 @@ class Registries(RegistriesConfig):
     docker_config_secret: str = ""
     platform_credentials: tuple[PlatformCredentials, ...] = ()
 
+    verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
+    burst: Annotated[int, Field(ge=1)] = 300
+
     def settings(self) -> HostSettings:
         """Return the same for the HTTP client. Registries listed for the platform may have private addresses.
 
         Raises:
-            ConfigError: a host is not valid.
+            ConfigError: a host is not valid, or listed for the platform and as insecure.
         """
         found = super().settings()
-        return replace(found, private=found.private.union(*(each.hosts for each in self.platform_credentials)))
-
-    verifications_per_minute: Annotated[float, Field(gt=0)] = 300.0
-    burst: Annotated[int, Field(ge=1)] = 300
+        listed = hosts_of(self.platform_credentials).keys()
+        for host in sorted(found.insecure & listed):
+            # Else an attacker who breaks TLS off would be sent the secret, which opens all repositories.
+            raise ConfigError(
+                f"{quote(host)} is in registries.insecure and in registries.platformCredentials, whose secrets go "
+                "over TLS only; remove it from registries.insecure"
+            )
+        return replace(found, private=found.private | listed)
 
 
 class Cache(_Model):

@@ -178,13 +178,7 @@ INPUT = SignerInput("toy", (), lambda key, values: ToySigner(open_signing_key(ke
                 '    toy: ToySpec | None = Field(default=None, description="Toy signatures.")',
             ),
         ],
-        "src/sealgate/formats/build.py": [
-            (
-                "from sealgate.formats.simple_signing import verify as simple_signing",
-                "from sealgate.formats.toy import verify as toy",
-            ),
-            ('    "oracle": oracle.build,', '    "toy": toy.build,'),
-        ],
+        "src/sealgate/formats/build.py": [('    "oracle",', '    "toy",')],
         "src/sealgate/cli/inputs/signers/formats.py": [
             (
                 "from sealgate.cli.inputs.signers import cosign, grafeas, notary, notation, oracle, simple_signing",

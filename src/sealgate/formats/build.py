@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from sealgate.errors import NoKeyError, PolicyError
-from sealgate.formats.cosign import verify as cosign
-from sealgate.formats.grafeas import verify as grafeas
 from sealgate.formats.incomplete import IncompleteCheck
-from sealgate.formats.notary import verify as notary
-from sealgate.formats.oracle import verify as oracle
-from sealgate.formats.simple_signing import verify as simple_signing
 from sealgate.keys.resolvers import UsableKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sealgate.api.v1alpha1.authenticator import Authenticator
-    from sealgate.api.v1alpha1.notation import NotationSpec
     from sealgate.formats.interface import Check
     from sealgate.keys.resolvers import KeyResolver
 
 
-def _build_notation(spec: NotationSpec, keys: KeyResolver) -> Check:
-    """Import the format only where an authenticator has it: certificates and OCSP take a megabyte of each process."""
-    from sealgate.formats.notation import verify
-
-    return verify.build(spec, keys)
-
-
-#: Every format: the attribute of its field in `AuthenticatorSpec`, and the function that makes a check of that field.
-FORMATS: Mapping[str, Callable[[Any, KeyResolver], Check]] = {
-    "cosign": cosign.build,
-    "simple_signing": simple_signing.build,
-    "notary": notary.build,
-    "notation": _build_notation,
-    "grafeas": grafeas.build,
-    "oracle": oracle.build,
-}
+#: Every format: the attribute of its field in `AuthenticatorSpec`, and the name of its package.
+FORMATS: Final = (
+    "cosign",
+    "simple_signing",
+    "notary",
+    "notation",
+    "grafeas",
+    "oracle",
+)
 
 
 def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
@@ -61,7 +49,16 @@ def build_check(authenticator: Authenticator, keys: KeyResolver) -> Check:
         raise PolicyError(msg)
     usable = UsableKeys(keys)
     try:
-        check = FORMATS[chosen[0]](getattr(spec, chosen[0]), usable)
+        check = _build(chosen[0])(getattr(spec, chosen[0]), usable)
     except NoKeyError as error:
         raise (usable.missing[0] if usable.missing else error) from None
     return IncompleteCheck(check, tuple(usable.missing)) if usable.missing else check
+
+
+def _build(name: str) -> Callable[[object, KeyResolver], Check]:
+    """Return the function that makes a check of a format.
+
+    A format is imported once an authenticator has it: together they take several megabytes of each process.
+    """
+    build: Callable[[object, KeyResolver], Check] = import_module(f"sealgate.formats.{name}.verify").build
+    return build

@@ -116,7 +116,6 @@ class ServerProcess(BaseApplication):
             "backlog": BACKLOG,
             "worker_class": ServerWorker,
             "workers": 1,
-            "asgi_loop": "uvloop",
             "graceful_timeout": self._process.drain,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - memory, not a disk
             "control_socket_disable": True,

@@ -19,10 +19,11 @@ from sealgate.references import Repository
 from tests.support.clocks import FakeClock
 from tests.support.environments.pull_credentials import ControlledLogin, Results, RoutedServices
 from tests.support.environments.registry_clients import client_for, repository_of, session_of
-from tests.support.simulators import alibaba_acr, huawei_swr
+from tests.support.simulators import alibaba_acr, huawei_swr, oke_workload
 from tests.support.simulators.alibaba_acr import INSTANCE, AlibabaACRSimulator
 from tests.support.simulators.huawei_swr import SWRSimulator
 from tests.support.simulators.metadata import MetadataSimulator
+from tests.support.simulators.oke_workload import API_SERVER, OKEWorkloadSimulator
 from tests.support.simulators.registry import RegistrySimulator
 from tests.support.simulators.registry_auth import Auth
 
@@ -71,6 +72,18 @@ def alibaba_process(simulator: AlibabaACRSimulator, token: Path) -> Process:
         ALIBABA_CLOUD_ROLE_ARN=alibaba_acr.ROLE,
         ALIBABA_CLOUD_OIDC_PROVIDER_ARN=alibaba_acr.PROVIDER,
         ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(token),
+    )
+
+
+def oracle(oke: OKEWorkloadSimulator, ocir: OKEWorkloadSimulator, folder: Path, ca: str) -> Process:
+    (folder / "token").write_text(oke.token)
+    (folder / "ca.crt").write_text(ca)
+    entry = PlatformCredentials(provider="oracle", hosts=(oke_workload.REGISTRY,), tokenFile=str(folder / "token"))
+    return Process(
+        entry,
+        {f"https://{API_SERVER}:12250": oke, f"https://{oke_workload.REGISTRY}": ocir},
+        KUBERNETES_SERVICE_HOST=API_SERVER,
+        OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH=str(folder / "ca.crt"),
     )
 
 
@@ -181,3 +194,38 @@ def test_attack_166_secrets_are_in_no_url_and_in_no_message(tmp_path: Path) -> N
                 process.obtain()
             said = f"{caught.value.message} {process.results.problems}"
             assert all(secret not in said for secret in secrets)
+
+
+# 167: another service at the address of OKE ---------------------------------------------------------------------------
+
+
+def test_attack_167_token_goes_only_to_a_certificate_of_the_clusters_ca(tmp_path: Path) -> None:
+    """Not even to one that the settings, or the system, trust for this address."""
+    with OKEWorkloadSimulator(tls=True) as cluster, OKEWorkloadSimulator(tls=True) as thief:
+        oracle(cluster, cluster, tmp_path, cluster.ca_pem).obtain()
+        with pytest.raises(UnavailableError, match="certificate"):
+            oracle(thief, cluster, tmp_path, cluster.ca_pem).obtain()
+        for ca in ("not a certificate", ""):
+            with pytest.raises(UnavailableError, match="no pull credentials for"):
+                oracle(thief, cluster, tmp_path, ca).obtain()
+        assert thief.requests == []
+
+
+# 168: the signed request, elsewhere or changed ------------------------------------------------------------------------
+
+
+def test_attack_168_signed_request_follows_no_redirect_to_another_host(tmp_path: Path) -> None:
+    with OKEWorkloadSimulator() as simulator, OKEWorkloadSimulator() as thief:
+        simulator.faults.redirect("docker/token", f"{thief.url}/20180419/docker/token", status=307)
+        with pytest.raises(UnavailableError, match="answers 307"):
+            oracle(simulator, simulator, tmp_path, "").obtain()
+        assert thief.requests == []
+
+
+@pytest.mark.parametrize("session", ['ST$a.b.c",headers="date', "ST$a.b.c\r\nhost: evil.example", "ST$" + "a" * 40_000])
+def test_attack_168_session_token_does_not_leave_its_place_in_the_header(tmp_path: Path, session: str) -> None:
+    with OKEWorkloadSimulator() as oke, OKEWorkloadSimulator() as ocir:
+        oke.session = session
+        with pytest.raises(UnavailableError, match="no pull credentials for"):
+            oracle(oke, ocir, tmp_path, "").obtain()
+        assert ocir.requests == []

@@ -26,7 +26,7 @@ def entry(*hosts: str, provider: str = "aws", **parameters: str) -> PlatformCred
         ([entry(f"https://{ECR}")], "is not a registry"),
         ([entry(ECR, ECR)], "is listed twice"),
         ([entry(ECR), entry(f"{ECR}:443")], "is listed twice"),
-        ([entry(ECR, provider="ibm")], "there is no such provider; use alibaba, aws, azure, google, huawei"),
+        ([entry(ECR, provider="ibm")], "there is no such provider; use alibaba, aws, azure, google, huawei, oracle"),
         ([entry(ECR, region="eu-central-1")], "there is no parameter region; it has none"),
         ([entry(*(f"h{n}.example.org" for n in range(MAX_HOSTS))), entry(ECR)], f"more than {MAX_HOSTS} registries"),
     ],

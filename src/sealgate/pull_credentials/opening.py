@@ -27,6 +27,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "sealgate.pull_credentials.providers.azure",
     "google": "sealgate.pull_credentials.providers.google",
     "huawei": "sealgate.pull_credentials.providers.huawei",
+    "oracle": "sealgate.pull_credentials.providers.oracle",
 }
 
 

@@ -68,6 +68,32 @@ def compact(message: object) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 
 
+def is_signed(request: RecordedRequest, key: rsa.RSAPublicKey, key_id: str) -> bool:
+    """Return whether a request carries a signature of a key over all that it must be over."""
+    match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
+    if match is None or match[2] != key_id:
+        return False
+    names = match[1].split(" ")
+    needed = {"date", "(request-target)", "host"}
+    if request.method in ("POST", "PUT", "PATCH"):
+        needed |= {"content-length", "content-type", "x-content-sha256"}
+        digest = b64encode(hashlib.sha256(request.body).digest()).decode()
+        if request.headers.get("x-content-sha256") != digest:
+            return False
+    if not needed <= set(names):
+        return False
+    target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
+    # A test that leads a fixed address here says which one it was.
+    sent = {**request.headers, "host": request.headers.get("x-test-host", request.headers["host"])}
+    values = {**sent, "(request-target)": f"{request.method.lower()} {target}"}
+    text = "\n".join(f"{name}: {values[name]}" for name in names)
+    try:
+        key.verify(b64decode(match[3]), text.encode(), padding.PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class APIKey:
     """A user's API key.
@@ -90,26 +116,7 @@ class APIKey:
 
     def signed(self, request: RecordedRequest) -> bool:
         """Return whether a request carries a signature of this key over all that it must be over."""
-        match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-        if match is None or match[2] != "/".join(self.key_id):
-            return False
-        names = match[1].split(" ")
-        needed = {"date", "(request-target)", "host"}
-        if request.method in ("POST", "PUT", "PATCH"):
-            needed |= {"content-length", "content-type", "x-content-sha256"}
-            digest = b64encode(hashlib.sha256(request.body).digest()).decode()
-            if request.headers.get("x-content-sha256") != digest:
-                return False
-        if not needed <= set(names):
-            return False
-        target = request.path + (f"?{urlencode(request.query)}" if request.query else "")
-        values = {**request.headers, "(request-target)": f"{request.method.lower()} {target}"}
-        text = "\n".join(f"{name}: {values[name]}" for name in names)
-        try:
-            self.private.public_key().verify(b64decode(match[3]), text.encode(), padding.PKCS1v15(), SHA256())
-        except InvalidSignature:
-            return False
-        return True
+        return is_signed(request, self.private.public_key(), "/".join(self.key_id))
 
 
 class OCIRSimulator(RegistrySimulator):

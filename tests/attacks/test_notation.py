@@ -35,10 +35,13 @@ from tests.support.signers.notation import (
     payload_for,
     push_envelope,
 )
+from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.revocation import DAY, RevocationSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.simulators.http_messages import Answer
 
 
 @pytest.fixture
@@ -184,6 +187,39 @@ def test_attack_152_ca_that_is_kept_from_answering_is_no_outage_of_the_registry(
         for path in ("/ocsp", "/root.crl"):
             getattr(server.faults, outage)(path)
         assert verdict() is Verdict.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("copies", "expected"), [(8, Verdict.DENY), (40, Verdict.UNAVAILABLE)])
+def test_attack_152_many_copies_of_a_revoked_signature_are_no_outage_of_the_registry(
+    revocable: tuple[NotationEnvironment, RevocationSimulator], copies: int, expected: Verdict
+) -> None:
+    """A writer stores more than can be read in the time after which a registry counts as unreachable."""
+    source, server = revocable
+    settings = VerifierSettings(stale_tag_seconds=3600, unresponsive_after=60.0, verification_seconds=300.0)
+    clock = FakeClock()
+    with VerifierEnvironment(settings, clock, insecure=frozenset({server.host})) as environment:
+        digest = environment.registry.push_image(REPOSITORY, "v1")
+        envelope = source.envelope(payload=payload_for(environment.registry.manifest(REPOSITORY, digest)[1], digest))
+        push_envelope(environment.registry, REPOSITORY, digest, envelope.jws())
+        spec = {"notation": source.spec(revocation={"hosts": [server.host]})}
+        policies = policy_set([authenticator_model("release", spec=spec)], [policy_model("production")])
+
+        def verdict() -> Verdict:
+            (found,) = environment.verify(environment.image(), policies=policies)
+            return found.verdict
+
+        def slowly(answer: Answer) -> Answer:
+            clock.advance(5.0)
+            return answer
+
+        assert verdict() is Verdict.ADMIT
+        clock.sleep(settings.verified_seconds)
+        server.revoked.add(source.chain[0].serial_number)
+        for number in range(copies):
+            more = {"annotations": {"copy": str(number)}}
+            push_envelope(environment.registry, REPOSITORY, digest, envelope.jws(), changes=more)
+        environment.registry.faults.add(Fault("/(manifests|blobs)/", slowly))
+        assert verdict() is expected
 
 
 def test_attack_153_addresses_in_certificates(revocable: tuple[NotationEnvironment, RevocationSimulator]) -> None:

@@ -83,9 +83,10 @@ true
 {{- end -}}
 {{- end -}}
 
-{{- /* The Secret with the key of the shared cache, which the operator makes and rotates. */ -}}
+{{- /* The ConfigMap with the trusted root that the operator fetches. */ -}}
 {{- define "sealgate.trustedRoot" -}}{{ include "sealgate.fullname" . }}-trusted-root{{- end -}}
 
+{{- /* The Secret with the key of the shared cache, which the operator makes and rotates. */ -}}
 {{- define "sealgate.sharedCacheSecret" -}}{{ include "sealgate.fullname" . }}-shared-cache{{- end -}}
 
 {{- /* Whether the chart runs the webhook, that is, whether webhook.url is empty. */ -}}

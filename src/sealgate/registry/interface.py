@@ -67,6 +67,10 @@ class Registry(Protocol):
     def access(self) -> Access:
         """The credentials that all answers so far were obtained with; see `sealgate.registry.callers`."""
 
+    @property
+    def unanswered_seconds(self) -> float:
+        """The longest time that a request had, of those that were not answered before the deadline; 0 if all were."""
+
     def resolve(self, repository: Repository, tag: str) -> Digest:
         """Return the digest that a tag names now, as the registry states (`Docker-Content-Digest` of a HEAD).
 

@@ -91,6 +91,8 @@ class RegistryRequests:
         self._state = state
         self._caller = Caller(credentials)
         self._identities: dict[Repository, Identity] = {}
+        #: See `Registry.unanswered_seconds`.
+        self.unanswered_seconds = 0.0
 
     @property
     def access(self) -> Access:
@@ -129,6 +131,14 @@ class RegistryRequests:
             query: the request.
             owner: the repository whose credentials are sent; by default that of the location.
         """
+        seconds = location.policy.deadline.remaining()
+        try:
+            return self._send_to(location, origin, query, owner)
+        except DeadlineError:
+            self.unanswered_seconds = max(self.unanswered_seconds, seconds)
+            raise
+
+    def _send_to(self, location: Location, origin: Origin, query: Query, owner: Repository | None) -> Answer:
         anonymous = AuthContext(origin, location.repository.path, None, location.policy, query.actions)
         if self._state.auth.challenged(origin):
             return self._request_with_credentials(anonymous, query, owner or location.repository, None)

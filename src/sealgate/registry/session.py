@@ -86,6 +86,11 @@ class Session:
         """See `Registry.access`."""
         return self._requests.access
 
+    @property
+    def unanswered_seconds(self) -> float:
+        """See `Registry.unanswered_seconds`."""
+        return self._requests.unanswered_seconds
+
     def resolve(self, repository: Repository, tag: str) -> Digest:
         """See `Registry.resolve`.
 

@@ -11,10 +11,10 @@ Exceptions become findings in one function only, `Verification._find`. It return
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealgate.clocks import Deadline
-from sealgate.errors import RateLimitedError, SealgateError, VerificationError
+from sealgate.errors import DeadlineError, RateLimitedError, SealgateError, UnavailableError, VerificationError
 from sealgate.findings import Finding, Outcome
 from sealgate.formats.interface import Image, Sources
 from sealgate.reasons import Reason
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.repository_caller import Candidates
     from sealgate.verification.requests import VerificationRequest
+
+#: Share of `unresponsive_after` that a request must have had for its registry to count as silent: a mirror may have
+#: taken half of that time before.
+_SILENT_SHARE: Final = 1 / 3
 
 
 class VerificationResult(NamedTuple):
@@ -58,11 +62,13 @@ class _Found(NamedTuple):
         finding: the finding.
         access: see `VerificationResult`.
         error: why it is not verified; None if it is.
+        unfinished: whether the time ended although the registry answered.
     """
 
     finding: Finding
     access: Access | None
     error: BaseException | None
+    unfinished: bool = False
 
 
 class Verification:
@@ -244,7 +250,12 @@ class Verification:
         except RateLimitedError as error:
             raise NoSlotError(error) from error
         started_at = context.clock.monotonic()
-        finding, access, cause = self._find()
+        seconds = self._seconds
+        found = self._find(seconds)
+        if found.unfinished and seconds < context.settings.verification_seconds:
+            # There is more to read than the short time allows: a writer of the repository can bring that about.
+            found = self._find(context.settings.verification_seconds)
+        finding, access, cause, _ = found
         if finding.outcome is not Outcome.UNAVAILABLE and access is not None:
             context.findings.put(self._key, finding, self._caller, access)
             context.shared.put_finding(self._key, finding, self._caller, access, context.findings.seconds(finding))
@@ -252,10 +263,14 @@ class Verification:
         context.observer.verification(finding, context.clock.monotonic() - started_at)
         return VerificationResult(finding, access), cause
 
-    def _find(self) -> _Found:
-        """Return what the authenticator's check finds."""
+    def _find(self, seconds: float) -> _Found:
+        """Return what the authenticator's check finds.
+
+        Args:
+            seconds: how long the check may take.
+        """
         context = self._context
-        deadline = Deadline.after(context.clock, self._seconds)
+        deadline = Deadline.after(context.clock, seconds)
         cause: BaseException | None = None
         registry: Registry | None = None
         try:
@@ -271,8 +286,12 @@ class Verification:
             )
             verified = self._check.verify(self._image, sources)
         except Exception as error:  # noqa: BLE001 - the one function where every exception becomes "not verified"
-            cause = error
             finding = failed(self._name, self._check.format, error, context.observer)
+            if registry is not None and isinstance(error, DeadlineError) and self._was_answered(registry):
+                # As it is, it would say that the registry is unreachable, so that a finding of before stands in.
+                cause = UnavailableError(error.message, reason=error.reason)
+                return _Found(finding, registry.access, cause, unfinished=True)
+            cause = error
         else:
             finding = Finding(
                 self._name,
@@ -285,6 +304,11 @@ class Verification:
                 verified.valid_until,
             )
         return _Found(finding, None if registry is None else registry.access, cause)
+
+    def _was_answered(self, registry: Registry) -> bool:
+        """Return whether time ran out although the registry, which has the signatures, let no request wait for long."""
+        limit = self._context.settings.unresponsive_after * _SILENT_SHARE
+        return self._asks_registry and registry.unanswered_seconds < limit
 
     @property
     def _seconds(self) -> float:

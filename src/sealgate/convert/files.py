@@ -18,6 +18,8 @@ from sealgate.convert.openshift import policies as openshift
 from sealgate.convert.policy_controller import policies as policy_controller
 from sealgate.convert.portieris import policies as portieris
 from sealgate.convert.ratify import executors as ratify
+from sealgate.convert.ratify import gatekeeper
+from sealgate.convert.ratify import resources as ratify_1
 from sealgate.convert.results import Note
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
@@ -34,7 +36,8 @@ _HINT = (
     f"accepted are {', '.join(KINDS)} of {GROUP}, {policy_controller.KIND} of {policy_controller.GROUP}, "
     f"{' and '.join(kyverno.KINDS)} of {kyverno.GROUP}, {validating.KINDS[0]} of {validating.GROUP}, "
     f"{' and '.join(portieris.KINDS)} of {portieris.GROUP} or {openshift.GROUP}, {ratify.KINDS[0]} of "
-    f"{ratify.GROUP}, Connaisseur's Helm values, or one containers policy.json"
+    f"{ratify.GROUP}, {', '.join(ratify_1.KINDS)} of {ratify_1.GROUP}, Connaisseur's Helm values, or one containers "
+    "policy.json"
 )
 
 #: The kinds that can be converted, by their API group.
@@ -46,7 +49,10 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     openshift.GROUP: openshift.KINDS,
     portieris.GROUP: portieris.KINDS,
     ratify.GROUP: ratify.KINDS,
+    ratify_1.GROUP: ratify_1.KINDS,
 }
+#: The groups of other objects that decide beside those of a tool.
+_BESIDE: Mapping[str, tuple[str, ...]] = {ratify_1.GROUP: gatekeeper.GROUPS}
 
 
 def convert_texts(
@@ -100,9 +106,10 @@ def convert_texts(
         openshift.GROUP: openshift.convert_openshift,
         portieris.GROUP: portieris.convert_portieris,
         ratify.GROUP: partial(ratify.convert_ratify, trusted_root=trusted_root),
+        ratify_1.GROUP: partial(ratify_1.convert_ratify_resources, trusted_root=trusted_root),
     }
     conversion = converters[group](objects)
-    others = [_left_out(document) for document in documents if _group(document) != group]
+    others = [_left_out(document) for document in documents if _group(document) not in _groups(group)]
     return replace(conversion, notes=(*conversion.notes, *dict.fromkeys(others)))
 
 
@@ -115,7 +122,7 @@ def to_yaml(conversion: Conversion) -> str:
 
 
 def _objects_of_one_tool(documents: list[Document]) -> tuple[str, list[Document]]:
-    """Return the API group of the tool whose objects are there, and its objects.
+    """Return the API group of the tool whose objects are there, and its objects with those that decide beside them.
 
     Raises:
         PolicyError: there are none, or those of several tools.
@@ -132,7 +139,11 @@ def _objects_of_one_tool(documents: list[Document]) -> tuple[str, list[Document]
         raise PolicyError(f"there is nothing to convert; {_HINT}")
     if len(tools) > 1:
         raise PolicyError(f"the objects of {' and '.join(tools)} must be converted in separate runs")
-    return tools[0], [document for document in documents if _group(document) == tools[0]]
+    return tools[0], [document for document in documents if _group(document) in _groups(tools[0])]
+
+
+def _groups(tool: str) -> tuple[str, ...]:
+    return (tool, *_BESIDE.get(tool, ()))
 
 
 def _left_out(document: Document) -> Note:

@@ -76,8 +76,9 @@ def convert(  # noqa: PLR0913, PLR0917 - the command's options
     AdmissionAllowlist objects of kritis or Alibaba Cloud's kritis-validation-hook, or all ClusterImagePolicies of
     sigstore's policy-controller, or all ClusterPolicies and Policies of Kyverno with verifyImages, or all its
     ImageValidatingPolicies, or all ClusterImagePolicies and ImagePolicies of Portieris or of OpenShift, or all
-    Executors of Ratify, or the Helm values of Connaisseur, or one policy.json of podman, skopeo or OpenShift. Rules
-    without an equivalent are reported on standard error and in comments; they never cause an image to be admitted.
+    Executors of Ratify 2, or all objects of Ratify 1 with the templates and constraints of Gatekeeper, or the Helm
+    values of Connaisseur, or one policy.json of podman, skopeo or OpenShift. Rules without an equivalent are reported
+    on standard error and in comments; they never cause an image to be admitted.
 
     Exit codes: 0 converted, 2 invalid usage or a file that cannot be converted.
     """

@@ -79,16 +79,24 @@ def fetch(state: FetchedRoot, anchor: Anchor, mirror: str, services: Services, n
         services: sends the requests, and limits how long they take together.
         now: when the round is, in UTC.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, content in state.metadata.items():
-            (folder / file).write_bytes(content)
-        problem, root = "", state.trusted_root
-        try:
-            root = _update(folder, anchor, mirror, services, root)
-        except Exception as error:  # noqa: BLE001 - a mirror must not be able to end the process
-            problem = f"{quote(mirror, 200)}: {_describe(error)}"
-        metadata = {file: (folder / file).read_bytes() for file in METADATA if (folder / file).exists()}
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            return _fetch(Path(name), state, anchor, mirror, services, now)
+    except OSError as error:
+        return Round(state, f"no temporary files can be written: {quote(error.strerror or error)}")
+
+
+def _fetch(  # noqa: PLR0913, PLR0917 - those of `fetch`, and where
+    folder: Path, state: FetchedRoot, anchor: Anchor, mirror: str, services: Services, now: datetime
+) -> Round:
+    for file, content in state.metadata.items():
+        (folder / file).write_bytes(content)
+    problem, root = "", state.trusted_root
+    try:
+        root = _update(folder, anchor, mirror, services, root)
+    except Exception as error:  # noqa: BLE001 - a mirror must not be able to end the process
+        problem = f"{quote(mirror, 200)}: {_describe(error)}"
+    metadata = {file: (folder / file).read_bytes() for file in METADATA if (folder / file).exists()}
     known = replace(state, metadata=metadata)
     return Round(known, problem) if problem else Round(replace(known, trusted_root=root, fetched_at=now))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,18 @@ def test_damaged_state_is_not_begun_anew(environment: FetchEnvironment, state: s
     assert conditions(found) == {"Ready": ("True", "KeysResolved"), "TrustedRootCurrent": ("False", "FetchFailed")}
     (current,) = (one for one in found.status.conditions if one.type == "TrustedRootCurrent")
     assert "damaged" in current.message
+
+
+def test_full_disk_does_not_end_the_operator(
+    environment: FetchEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.keeper.round()
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        assert not environment.keeper.round()
+    assert environment.known.trusted_root == ROOT.encode()
+    assert "no temporary files can be written" in environment.known.problem
+    assert environment.keeper.round()
 
 
 def test_another_anchor_begins_anew(environment: FetchEnvironment) -> None:

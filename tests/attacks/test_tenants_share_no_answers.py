@@ -14,6 +14,7 @@ from kubernetes.client.configuration import Configuration
 from sealgate.http.settings import HostSettings
 from sealgate.kubernetes.client import KubernetesAPI
 from sealgate.registry.client import RegistryClient
+from sealgate.registry.credentials import MAX_ENTRIES
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import TTL_SECONDS, ClusterCredentials, SecretReader
 from tests.attacks.test_webhook_admits_no_bare_tag import PATIENCE, wait_until
@@ -294,3 +295,18 @@ def test_attack_47_answer_in_flight_is_not_shared_with_a_tenant(signatures: Sign
     signatures.tenants.environment.registry.faults.status("/manifests/", 403)
     shop, evil = signatures.join("shop", "evil", image)
     assert (shop.allowed, evil.allowed) == (True, False)
+
+
+def test_attack_51_pull_secret_of_many_entries_admits_its_own_tenant_only(tenants: Tenants) -> None:
+    """Its entries are compared in workers, not in the event loop; what is cached is still for its callers only."""
+    many = {f"*.example.org/{number}": {"username": "robot", "password": "wrong"} for number in range(MAX_ENTRIES - 1)}
+    host = tenants.environment.registry.host.rsplit(".", 1)[0] + ".*:" + tenants.environment.registry.host.split(":")[1]
+    config = json.dumps({"auths": many | {host: {"username": "robot", "password": USERS["robot"]}}})
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    tenants.cluster.put("/api/v1/namespaces/shop/secrets", {"metadata": {"name": "pull"}, "data": data})
+    images = [tenants.environment.sign(f"team/app{number}", "v1") for number in range(2)]
+    for image in images:
+        for _ in range(2):
+            assert tenants.validate("shop", image, *["pull"] * 40).allowed
+            assert not tenants.validate("evil", image).allowed
+            tenants.clock.advance(TTL_SECONDS / 2)

@@ -9,8 +9,8 @@ import pytest
 
 from sealgate.clocks import Deadline, SystemClock
 from sealgate.errors import DeadlineError, ForbiddenAddressError, UnauthorizedError, UnavailableError, UnreachableError
-from sealgate.registry.callers import MAX_CREDENTIALS
-from sealgate.registry.credentials import Candidate, Credentials, Exactness, NoCredentials
+from sealgate.registry.callers import Caller
+from sealgate.registry.credentials import MAX_CREDENTIALS, Candidate, Credentials, Exactness, NoCredentials
 from sealgate.registry.tokens import basic
 from tests.support.clocks import FakeClock
 from tests.support.environments.registry_clients import client_for, login, repository_of, session_of
@@ -424,6 +424,14 @@ def test_credentials_are_tried_up_to_a_bound_and_each_once() -> None:
         sent = [request.headers["authorization"] for request in registry.requests if "authorization" in request.headers]
         assert sorted(set(sent)) == sorted(basic(credentials) for credentials in wrong)
         session_of(client, Given(*wrong[1:], *wrong[1:], RIGHT)).manifest(repository_of(registry), "v1")
+
+
+def test_only_candidates_that_are_tried_are_kept() -> None:
+    with RegistrySimulator() as registry:
+        given = Given(*[Credentials("robot", f"guess {number // 2}") for number in range(2 * MAX_CREDENTIALS + 2)])
+        kept = Caller(given).candidates(repository_of(registry))
+        first = [Credentials("robot", f"guess {number}") for number in range(MAX_CREDENTIALS)]
+        assert [candidate.credentials for candidate in kept] == first
 
 
 def test_credentials_are_not_tried_without_a_challenge() -> None:

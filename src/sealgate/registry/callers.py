@@ -13,14 +13,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sealgate.registry.credentials import first_different
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from sealgate.references import Repository
     from sealgate.registry.credentials import Candidate, CredentialProvider, Credentials
-
-#: Maximum number of credentials that are tried for one repository.
-MAX_CREDENTIALS = 8
 
 #: The fingerprints of the credentials that a caller has for one repository, in the order tried; empty for none.
 Identity = tuple[bytes, ...]
@@ -50,7 +49,7 @@ class Caller:
         return self._provider.source
 
     def candidates(self, repository: Repository) -> Sequence[Candidate]:
-        """Return the candidates for a repository; may wait for the network the first time.
+        """Return the candidates to try for a repository; may wait for the network the first time.
 
         Raises:
             UnavailableError: they could not be read.
@@ -59,7 +58,7 @@ class Caller:
         return known if known is not None else self.adopt(repository, self._provider.candidates(repository))
 
     def cached(self, repository: Repository) -> Sequence[Candidate] | None:
-        """Return the candidates for a repository from memory; None if they would have to be read."""
+        """Return the candidates to try for a repository from memory; None if they would have to be read."""
         known = self._candidates.get(repository)
         if known is None:
             known = self._provider.cached(repository)
@@ -68,8 +67,11 @@ class Caller:
         return known
 
     def adopt(self, repository: Repository, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Use candidates that were read from the same source, unless there are some; return those in use."""
-        return self._candidates.setdefault(repository, candidates)
+        """Use candidates that were read from the same source, unless there are some; return those in use.
+
+        Those in use have different credentials, and are at most `MAX_CREDENTIALS`: the others are not tried.
+        """
+        return self._candidates.setdefault(repository, first_different(candidates))
 
     def credentials(self, repository: Repository) -> tuple[Credentials, ...]:
         """Return the different credentials to try for a repository, in order, at most `MAX_CREDENTIALS`.
@@ -79,7 +81,7 @@ class Caller:
         """
         known = self._credentials.get(repository)
         if known is None:
-            known = _distinct(self.candidates(repository))
+            known = tuple(candidate.credentials for candidate in self.candidates(repository))
             self._credentials[repository] = known
         return known
 
@@ -127,12 +129,6 @@ def is_anonymous(access: Access) -> bool:
 def join_access(accesses: Iterable[Access]) -> Access:
     """Return the access of a result that was made of several answers."""
     return access_of({repository: identity for access in accesses for repository, identity in access})
-
-
-def _distinct(candidates: Sequence[Candidate]) -> tuple[Credentials, ...]:
-    distinct = {candidate.credentials.fingerprint: candidate.credentials for candidate in reversed(candidates)}
-    ordered = dict.fromkeys(candidate.credentials.fingerprint for candidate in candidates)
-    return tuple(distinct[fingerprint] for fingerprint in ordered)[:MAX_CREDENTIALS]
 
 
 @lru_cache(4096)

@@ -21,6 +21,7 @@ from base64 import b64decode
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 1 << 20
 #: Maximum number of entries in `auths`.
 MAX_ENTRIES = 1024
+#: Maximum number of credentials that are tried for one repository.
+MAX_CREDENTIALS = 8
 #: The key under which docker stores Docker Hub's credentials.
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 #: The key of fingerprints; every process has another one.
@@ -242,6 +245,16 @@ def merge(lists: Iterable[Sequence[Candidate]]) -> Sequence[Candidate]:
     return sorted(every, key=lambda candidate: candidate.exactness, reverse=True)
 
 
+def first_different(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
+    """Return the first candidate with each of the first `MAX_CREDENTIALS` different credentials; no other is tried."""
+    found: dict[bytes, Candidate] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.credentials.fingerprint, candidate)
+        if len(found) == MAX_CREDENTIALS:
+            break
+    return tuple(found.values())
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One entry of `auths`: registry, prefix of the path, and credentials."""
@@ -272,9 +285,10 @@ class DockerConfigCredentials:
     def __init__(
         self, entries: Sequence[_Entry], helpers: CredentialHelpers | None, unreadable: Sequence[str], size: int
     ) -> None:
+        # Each the most exact first, so that the comparisons end with the last candidate that is tried.
         self._literal: defaultdict[str, list[_Entry]] = defaultdict(list)
         self._wildcards: list[_Entry] = []
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.candidate.exactness, reverse=True):
             (self._wildcards if "*" in entry.registry else self._literal[entry.registry]).append(entry)
         self._helpers = helpers
         self.unreadable = tuple(unreadable)
@@ -336,7 +350,7 @@ class DockerConfigCredentials:
         return self
 
     def candidates(self, repository: Repository) -> Sequence[Candidate]:
-        """Return all entries that match, or what the registry's credential helper returns.
+        """Return the first different entries that match, or what the registry's credential helper returns.
 
         Raises:
             UnavailableError: a credential helper failed.
@@ -347,11 +361,15 @@ class DockerConfigCredentials:
         """Return the same; None if a credential helper has to be run."""
         return self._matching(repository) or (() if self._helpers is None else None)
 
+    def comparisons(self, repository: Repository) -> int:
+        """Return how many entries `candidates` may have to compare with a repository."""
+        return len(self._literal.get(repository.registry, ())) + len(self._wildcards)
+
     def _matching(self, repository: Repository) -> Sequence[Candidate]:
         if self._helpers is not None and self._helpers.has_own(repository.registry):
             return ()
-        entries = [*self._literal.get(repository.registry, ()), *self._wildcards]
-        return merge([[entry.candidate for entry in entries if entry.covers(repository)]])
+        entries = chain(self._literal.get(repository.registry, ()), self._wildcards)
+        return first_different(entry.candidate for entry in entries if entry.covers(repository))
 
     def _ask_helper(self, repository: Repository) -> Sequence[Candidate]:
         if self._helpers is None:
@@ -444,10 +462,11 @@ def _covers_part(pattern: str, part: str) -> bool:
     if not middle:
         return pattern == part
     last = middle.pop()
-    if len(part) < len(first) + len(last) or not part.startswith(first) or not part.endswith(last):
+    # A pattern may be as long as a docker config, a part of a name may not.
+    if len(part) < len(pattern) - pattern.count("*") or not part.startswith(first) or not part.endswith(last):
         return False
     position, end = len(first), len(part) - len(last)
-    for piece in middle:
+    for piece in filter(None, middle):
         found = part.find(piece, position, end)
         if found < 0:
             return False

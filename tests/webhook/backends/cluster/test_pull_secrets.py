@@ -10,6 +10,8 @@ from sealgate.errors import InvalidWorkloadError, UnavailableError
 from sealgate.references import parse_repository
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.backends.cluster.pull_secrets import (
+    MAX_QUICK,
+    MAX_SECRETS,
     TTL_SECONDS,
     ClusterCredentials,
     SecretReader,
@@ -145,6 +147,32 @@ def test_cached_credentials_are_known_without_a_read(
     clock.advance(TTL_SECONDS)
     assert credentials.provider(request()).cached(REPOSITORY) is None
     assert len(cluster.requests) == requests
+
+
+@pytest.mark.parametrize(("entries", "from_memory"), [(MAX_QUICK, True), (MAX_QUICK + 1, False)])
+@pytest.mark.parametrize("key", ["*.example.org/{}", "registry.example.org/{}"])
+def test_many_entries_are_not_compared_for_a_caller_that_must_not_wait(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials, key: str, entries: int, *, from_memory: bool
+) -> None:
+    put_secret(cluster, "sealgate", "registries", "shared")
+    auths = {key.format(f"team{number}"): {"username": "robot", "password": "x"} for number in range(entries - 1)}
+    auths |= {f"other{number}.example.org": {"username": "robot", "password": "x"} for number in range(MAX_QUICK)}
+    config = json.dumps({"auths": auths | {key.format("team"): {"username": "team", "password": "x"}}}).encode()
+    put_secret(cluster, "shop", "one", "", **{".dockerconfigjson": base64.b64encode(config).decode()})
+    review = request(imagePullSecrets=[{"name": "one"}])
+    assert sorted(usernames(credentials, review)) == ["shared", "team"]
+    assert (credentials.provider(review).cached(REPOSITORY) is not None) is from_memory
+
+
+def test_secret_that_is_named_several_times_counts_once(
+    cluster: KubernetesSimulator, credentials: ClusterCredentials
+) -> None:
+    put_secret(cluster, "shop", "one", "first")
+    put_secret(cluster, "shop", "two", "second")
+    names = [{"name": "one"}] * MAX_SECRETS + [{"name": "two"}]
+    cluster.put("/api/v1/namespaces/shop/serviceaccounts", {"metadata": {"name": "default"}, "imagePullSecrets": names})
+    assert usernames(credentials, request(imagePullSecrets=names)) == ["first", "second"]
+    assert usernames(credentials, request()) == ["first", "second"]
 
 
 def test_unreadable_entry_affects_only_itself_and_is_named(

@@ -40,6 +40,9 @@ MAX_CACHE_BYTES = 32 << 20
 _ENTRY_BYTES = 1 << 10
 #: Pull secrets of one workload that are read.
 MAX_SECRETS = 32
+#: Entries of its pull secrets that are compared with a repository for a caller that must not wait, such as the event
+#: loop: 32 docker configs may have 32,768, for each of 16 repositories. More are compared in a worker.
+MAX_QUICK = 128
 #: Pod specs of one object that name different Secrets.
 MAX_POD_SPECS = 8
 #: Entries of a docker config that cannot be read and are named in the log.
@@ -150,7 +153,7 @@ class SecretReader:
             found = self._api.get(_path("serviceaccounts", account))
         except NotFoundError:
             return ()
-        return tuple(islice(_names(found.get("imagePullSecrets")), MAX_SECRETS))
+        return tuple(islice(dict.fromkeys(_names(found.get("imagePullSecrets"))), MAX_SECRETS))
 
     def _read_config(self, secret: _Name) -> DockerConfigCredentials | None:
         try:
@@ -221,14 +224,20 @@ class WorkloadCredentials:
         return _matching((self._reader.docker_config(namespace, name) for name in secrets), repository)
 
     def cached(self, repository: Repository) -> Sequence[Candidate] | None:
-        """Return the same from memory; None if a Secret or the ServiceAccount would have to be read."""
+        """Return the same from memory.
+
+        None if a Secret or the ServiceAccount would have to be read, or more than `MAX_QUICK` entries compared.
+        """
         namespace, secrets, account = self._source
         try:
             if account is not None:
                 secrets = self._reader.cached_account(namespace, account)
-            return _matching((self._reader.cached_config(namespace, name) for name in secrets), repository)
+            configs = [self._reader.cached_config(namespace, name) for name in secrets]
         except LookupError:
             return None
+        if sum(config.comparisons(repository) for config in configs if config is not None) > MAX_QUICK:
+            return None
+        return _matching(configs, repository)
 
 
 class SharedSecret:
@@ -344,10 +353,10 @@ class ClusterCredentials:
 
 
 def pull_secrets_of(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Return the names of a pod spec's pull secrets and of its ServiceAccount."""
+    """Return the names of a pod spec's pull secrets, each once, and of its ServiceAccount."""
     account = spec.get("serviceAccountName")
     account = account if isinstance(account, str) and account else DEFAULT_ACCOUNT
-    return tuple(_names(spec.get("imagePullSecrets"))), account
+    return tuple(dict.fromkeys(_names(spec.get("imagePullSecrets")))), account
 
 
 def _names(references: object) -> Iterator[str]:

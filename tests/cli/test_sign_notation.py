@@ -63,7 +63,7 @@ def test_image_is_signed_and_verifies(registry: RegistrySimulator, files: Path, 
     ("arguments", "says"),
     [
         ((), "--certificate-chain is missing"),
-        (("--certificate-chain", "root.pem"), "not of the key"),
+        (("--certificate-chain", "root.pem"), "is of a CA, which must not sign images itself"),
         (("--certificate-chain", "key.pem"), "does not hold certificates"),
         (("--certificate-chain", "chain.pem", "--algorithm", "ECDSA_SHA_256"), "leave it out"),
         (("--certificate-chain", "chain.pem", "--storage", "tag"), "belongs to --format"),

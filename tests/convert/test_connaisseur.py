@@ -74,7 +74,7 @@ def test_a_rule_asks_for_the_trust_root_of_its_validator(tmp_path: Path) -> None
         (
             cosign({"name": "default", "key": "k8s://connaisseur/k"}),
             UNLOGGED,
-            {"keys": [{"secretRef": {"name": "k", "key": "cosign.pub"}}]},
+            {"keys": [{"secretRef": {"name": "connaisseur.k", "key": "cosign.pub"}}]},
         ),
         (
             cosign(KEYLESS, host={"fulcioCert": "PEM", "rekor": "rekor.example.org"}),

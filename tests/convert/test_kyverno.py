@@ -85,11 +85,11 @@ def test_an_attestor_set_becomes_a_policy(tmp_path: Path) -> None:
         ),
         (
             {"keys": {"secret": {"name": "k", "namespace": "kyverno"}, "rekor": {"ignoreTlog": True}}},
-            {"keys": [{"secretRef": {"name": "k", "key": "cosign.pub"}}]},
+            {"keys": [{"secretRef": {"name": "kyverno.k", "key": "cosign.pub"}}]},
         ),
         (
             {"keys": {"publicKeys": "k8s://kyverno/k", "rekor": {"ignoreTlog": True}}},
-            {"keys": [{"secretRef": {"name": "k", "key": "cosign.pub"}}]},
+            {"keys": [{"secretRef": {"name": "kyverno.k", "key": "cosign.pub"}}]},
         ),
         (
             {**KEY, "annotations": {"env": "prod"}, "repository": "ghcr.io/shop/signatures"},
@@ -184,6 +184,16 @@ def test_of_several_keys_for_an_attestation_the_others_do_not_count(tmp_path: Pa
         ({"match": {"any": [{"resources": {"selector": {"matchLabels": {"a": "b"}}}}]}}, [], "part of match"),
         ({"exclude": {"any": [{"resources": {"namespaces": ["kube-system"]}}]}}, [("NotIn", ["kube-system"])], ""),
         ({"exclude": {"any": [{"resources": {"namespaces": ["a"], "names": ["b"]}}]}}, [], "part of exclude"),
+        (
+            {
+                "exclude": {
+                    "any": [{"resources": {"namespaces": ["a"]}}],
+                    "all": [{"resources": {"namespaces": ["b"]}}],
+                }
+            },
+            [("NotIn", ["a"])],
+            "",
+        ),
     ],
 )
 def test_namespaces_are_carried_over_and_what_else_narrows_is_left_out(
@@ -194,6 +204,15 @@ def test_namespaces_are_carried_over_and_what_else_narrows_is_left_out(
     found = [(one["operator"], one["values"]) for one in selector.get("matchExpressions", [])]
     assert found == expected
     assert note in notes
+
+
+def test_secrets_of_two_namespaces_have_two_copies(tmp_path: Path) -> None:
+    entries = [{"keys": {"secret": {"name": "k", "namespace": space}, "rekor": {"ignoreTlog": True}}} for space in "ab"]
+    ran = sealgate("policy", "convert", write(tmp_path / "source.yaml", policy(rule(*entries, count=1))))
+    made = [one for one in yaml.safe_load_all(ran.stdout) if one and one["kind"] == "Authenticator"]
+    found = [one["spec"]["cosign"]["keys"][0]["secretRef"]["name"] for one in made]
+    assert found == ["a.k", "b.k"]
+    assert "copy the Secret k of b into sealgate's namespace as b.k" in ran.stderr
 
 
 def test_objects_of_other_tools_are_named(tmp_path: Path) -> None:

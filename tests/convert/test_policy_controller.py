@@ -23,7 +23,7 @@ KEYLESS = {"identities": [{"issuer": ISSUER, "subject": WORKFLOW}]}
 SECRETS = [
     {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}}
     for name, key, value in [
-        ("k", "cosign.pub", PEM),
+        *((name, "cosign.pub", PEM) for name in ("k", "kyverno.k", "connaisseur.k")),
         ("own", "trusted_root.json", ROOT.read_text()),
     ]
 ]
@@ -62,7 +62,10 @@ def test_any_one_authority_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("authority", "expected"),
     [
-        ({"key": {"secretRef": {"name": "k"}}}, {"keys": [{"secretRef": {"name": "k", "key": "cosign.pub"}}]}),
+        (
+            {"key": {"secretRef": {"name": "k", "namespace": "ignored"}}},
+            {"keys": [{"secretRef": {"name": "k", "key": "cosign.pub"}}]},
+        ),
         (
             {"key": {"kms": f"awskms:///{ARN}"}},
             {"keys": [{"kms": {"aws": {"keyId": ARN, "region": "eu-central-1"}}}]},

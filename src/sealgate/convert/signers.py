@@ -62,15 +62,21 @@ def only_members(
         raise NoEquivalentError(f"{prefix}{quote(more[0], 64)} has no equivalent")
 
 
-def secret_key(secret: object, field: str, notes: list[str]) -> dict[str, Any]:
+def secret_key(name: str, namespace: str, notes: list[str]) -> dict[str, Any]:
     """Return the entry of a key in a Secret of cosign, and note that the Secret must be copied.
 
-    Raises:
-        NoEquivalentError: the reference to the Secret is not an object.
+    The copy has the namespace in its name: Secrets of one name in several namespaces have different keys.
+
+    Args:
+        name: of the Secret.
+        namespace: of the Secret; empty if the tool reads all of its Secrets in one namespace.
+        notes: takes the note.
     """
-    name = str(mapping(secret, field).get("name", ""))
-    notes.append(f"copy the Secret {quote(name, 64)} into sealgate's namespace, its public key as {_COSIGN_KEY}")
-    return {"secretRef": {"name": name, "key": _COSIGN_KEY}}
+    copy = f"{namespace}.{name}" if namespace else name
+    renamed = f" of {quote(namespace, 64)} into sealgate's namespace as {quote(copy, 130)}"
+    where = renamed if namespace else " into sealgate's namespace"
+    notes.append(f"copy the Secret {quote(name, 64)}{where}, its public key as {_COSIGN_KEY}")
+    return {"secretRef": {"name": copy, "key": _COSIGN_KEY}}
 
 
 def inline_key(pem: str, digest: str) -> dict[str, Any]:

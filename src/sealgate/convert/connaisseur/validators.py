@@ -142,7 +142,8 @@ def _key(key: str, notes: list[str]) -> dict[str, Any]:
     if key.startswith("-----"):
         return inline_key(f"{key}\n", "sha256")
     if key.startswith("k8s://"):
-        return secret_key({"name": key.rpartition("/")[2]}, "key", notes)
+        namespace, _, name = key.removeprefix("k8s://").rpartition("/")
+        return secret_key(name, namespace, notes)
     return kms_key(key)
 
 

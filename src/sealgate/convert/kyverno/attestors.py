@@ -99,9 +99,11 @@ def _entries(keys: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
     if digest != "sha256":
         raise NoEquivalentError(f"signatureAlgorithm {quote(digest, 40)} needs publicKeys; write the key itself there")
     if text.startswith("k8s://"):
-        secret = {"name": text.rpartition("/")[2]}
+        namespace, _, name = text.removeprefix("k8s://").rpartition("/")
+        secret = {"name": name, "namespace": namespace}
     if secret:
-        return [secret_key(secret, "keys.secret", notes)]
+        reference = mapping(secret, "keys.secret")
+        return [secret_key(str(reference.get("name", "")), str(reference.get("namespace") or ""), notes)]
     return [kms_key(text or str(keys["kms"]))]
 
 

@@ -60,7 +60,7 @@ def _matched(match: object, lost: list[str]) -> list[str]:
 def _excluded(exclude: object, lost: list[str]) -> list[str]:
     """Return the namespaces that an exclude leaves out whole."""
     found: list[str] = []
-    several = isinstance(exclude, Mapping) and len(exclude.get("all") or ()) > 1
+    several = isinstance(exclude, Mapping) and not exclude.get("any") and len(_listed(exclude.get("all"))) > 1
     for one in _filters(exclude):
         resources = _resources(one)
         names = _listed(resources.get("namespaces"))
@@ -75,7 +75,7 @@ def _excluded(exclude: object, lost: list[str]) -> list[str]:
 def _filters(block: object) -> list[Mapping[str, Any]]:
     if not isinstance(block, Mapping) or not block:
         return []
-    listed = [*_listed(block.get("any")), *_listed(block.get("all"))]
+    listed = _listed(block.get("any")) or _listed(block.get("all"))  # `all` has no effect beside `any`
     return [one for one in listed if isinstance(one, Mapping)] if listed else [block]
 
 

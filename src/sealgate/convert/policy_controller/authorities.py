@@ -129,7 +129,8 @@ def _key(key: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         )
     if given == ["kms"]:
         return kms_key(str(key["kms"]))
-    return secret_key(key["secretRef"], "key.secretRef", notes)
+    # Its namespace has no effect: policy-controller reads Secrets in its own.
+    return secret_key(str(mapping(key["secretRef"], "key.secretRef").get("name", "")), "", notes)
 
 
 def _root(name: str, public_root: str | None, notes: list[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.convert.test_policy_controller import convert
 from tests.support.builders.cluster_image_policies import PEM
+from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +103,18 @@ def test_image_policies_hold_in_their_namespace_outside_the_scopes_of_the_cluste
         "quay-io": {**there, "images": [{"repository": "quay.io/**"}], "excludeImages": SHOP, **require},
     }
     assert "scope quay.io/shop/web: left out" in notes
+
+
+@pytest.mark.parametrize("cluster", ["quay.io/shop/web", "*.io"])
+def test_a_tag_in_a_namespace_needs_its_policy_and_that_of_the_cluster(tmp_path: Path, cluster: str) -> None:
+    pem = public_pem(new_key("ECDSA P-256", "openshift"))
+    root = {"policyType": "PublicKey", "publicKey": {"keyData": b64encode(pem.encode()).decode()}}
+    specs, notes = convert(tmp_path, policy(cluster), policy("quay.io/shop/web:v1", root=root, namespace="team"))
+    tagged = [{"repository": "quay.io/shop/web", "tags": ["v1"]}]
+    found = [spec["require"]["authenticators"] for spec in specs.values() if spec.get("images") == tagged]
+    keys = [specs["Authenticator", name]["cosign"]["keys"][0]["pem"] for (name,) in found]
+    assert keys == [PEM, pem]
+    assert "here both must be met" in notes
 
 
 @pytest.mark.parametrize(

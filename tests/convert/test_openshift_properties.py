@@ -1,8 +1,8 @@
 """Images refused by OpenShift stay refused, compared with a plain implementation of its rules.
 
 The rules are those of openshift/api, `config/v1/types_image_policy.go`: the most specific scope applies, and all
-policies of it; an ImagePolicy holds in its namespace, outside the scopes of ClusterImagePolicies; other images are
-admitted.
+policies of it; an ImagePolicy holds in its namespace, outside the scopes of ClusterImagePolicies, as
+`ScopeIsNestedInsideScope` of openshift/runtime-utils says; other images are admitted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCOPES = ["quay.io", "quay.io/shop", "quay.io/shop/web", "quay.io/shop/web:v1", "*.example.org", "a.example.org/shop"]
+SCOPES += ["a.example.org/shop/web:v1", "b.example.org:5000/a:v1"]
 IMAGES = ["quay.io/shop/web:v1", "quay.io/shop/web:v2", "quay.io/shopping/web:v1", "quay.io/a:v1"]
 IMAGES += ["a.example.org/shop/web:v1", "b.example.org:5000/a:v1", "example.org/a:v1"]
 ROOTS = [KEY, {"policyType": "PKI"}]
@@ -35,6 +36,14 @@ def covers(scope: str, image: str) -> bool:
     if scope.startswith("*."):
         return image.partition("/")[0].partition(":")[0].endswith(scope[1:]) or image == scope
     return scope in {image, name} or image.startswith(f"{scope}/")
+
+
+def nested(scope: str, outer: str) -> bool:
+    """Whether a scope is left out for one of a ClusterImagePolicy."""
+    if scope == outer or scope.startswith(f"{outer}/"):
+        return True
+    host = scope.partition(":" if ":" in scope else "/")[0]
+    return outer.startswith("*.") and "/" not in host and host.endswith(outer[1:])
 
 
 def required(given_policies: Sequence[Any], image: str) -> list[Any]:
@@ -65,7 +74,7 @@ def test_converted_policies_admit_no_more(
     ]
     conversion = convert_texts([("policies.yaml", "".join(f"---\n{json.dumps(one)}\n" for one in sources))])
     above = [scope for scopes, _ in cluster for scope in scopes]
-    there = [([one for one in scopes if not any(covers(scope, one) for scope in above)], root) for scopes, root in own]
+    there = [([one for one in scopes if not any(nested(one, scope) for scope in above)], root) for scopes, root in own]
     roots = required([*cluster, *there] if namespace == "shop" else cluster, image)
     names = {one["metadata"]["name"] for one in conversion.objects if signed and one["kind"] == "Authenticator"}
     unmatched = conversion.unmatched.capitalize()

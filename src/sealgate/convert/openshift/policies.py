@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.convert.containers.policy import convert_containers_policies
 from sealgate.convert.containers.requirements import ACCEPT, REJECT, SIGSTORE_SIGNED
-from sealgate.convert.containers.scopes import NoSelectorError, Scope, parse_scope
+from sealgate.convert.containers.scopes import NoSelectorError, Scope, parse_scope, wider
 from sealgate.convert.results import Note, is_name
 from sealgate.convert.signers import NoEquivalentError, mapping, only_members
 from sealgate.errors import PolicyError
@@ -102,18 +102,20 @@ class _Converter:
     def _merged(self, cluster: _Table, space: str) -> _Table:
         """Return the scopes that hold in a namespace: its own ones only outside those of the cluster."""
         merged: _Table = defaultdict(list, cluster)
-        above = [scope for scope in map(_parsed, cluster) if scope is not None]
+        above = {scope: text for text in cluster if (scope := _parsed(text)) is not None}
         for text, requirements in self._tables[space].items():
-            scope = _parsed(text)
-            if scope is not None and any(one == scope or one.covers(scope) for one in above):
-                self._notes.append(
-                    Note(
-                        f"namespace {space}, scope {quote(text)}",
-                        "left out: a ClusterImagePolicy has it, or a wider one",
-                    )
-                )
-            else:
+            scope, where = _parsed(text), f"namespace {space}, scope {quote(text)}"
+            around = [one for one in above if scope is not None and (one == scope or one.covers(scope))]
+            if scope is None or not around:
                 merged[text] = [*merged.get(text, []), *requirements]
+            elif any(_is_nested(scope, one) for one in around):
+                self._notes.append(Note(where, "left out: a ClusterImagePolicy has it, or a wider one"))
+            else:
+                wide = cluster[above[wider(scope, above)]]
+                merged[text] = [*wide, *(one for one in requirements if one not in wide)]
+                self._notes.append(
+                    Note(where, "nodes apply it in place of the ClusterImagePolicy around it; here both must be met")
+                )
         return merged
 
 
@@ -172,6 +174,17 @@ def _parsed(text: str) -> Scope | None:
         return parse_scope(text)
     except NoSelectorError as error:
         return error.scope
+
+
+def _is_nested(scope: Scope, outer: Scope) -> bool:
+    """Return whether OpenShift leaves a scope of an ImagePolicy out for one of a ClusterImagePolicy that covers it.
+
+    It takes a tag or a digest for one of a name below the outer scope, not of the outer scope itself or of a wildcard
+    (`ScopeIsNestedInsideScope` of openshift/runtime-utils, `pkg/registries/registries.go`).
+    """
+    if scope == outer or scope.tag is None:
+        return True
+    return ":" in scope.name.partition("/")[0] if outer.wildcard else scope.name != outer.name
 
 
 def _scope_of(field: str) -> str:

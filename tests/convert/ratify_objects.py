@@ -59,7 +59,7 @@ def notation(*policies: Mapping[str, Any], name: str = "notation", **parameters:
     )
 
 
-def config_policy(asked: Mapping[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+def config_policy(asked: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     parameters = {"artifactVerificationPolicies": {"default": "any"} if asked is None else asked}
     return ratify("Policy", "ratify-policy", {"type": "config-policy", "parameters": parameters, **spec})
 

@@ -132,7 +132,7 @@ class _Converter:
             asked = mapping(parameters.get("artifactVerificationPolicies") or {}, "artifactVerificationPolicies")
         except NoEquivalentError as error:
             return f"Policy {_POLICY}: {error}"
-        if not set(asked.values()) <= {"any", "all"}:
+        if not all(rule in ("any", "all") for rule in asked.values()):
             return f"Policy {_POLICY}: artifactVerificationPolicies must be any or all"
         there = {str(_spec(one).get("artifactTypes")) for one in self._of("Verifier")}
         for kind in sorted(asked.keys() - there - {"default"}):
@@ -157,8 +157,9 @@ class _Converter:
             if (spec.get("type") or spec.get("name")) != "oras" or not isinstance(parameters or {}, Mapping):
                 return f"Store {quote(_name(store), 64)}: only those of the type oras have an equivalent"
             found = dict(parameters or {})
-            if found.keys() - _STORE_PARAMETERS:
-                return f"Store {quote(_name(store), 64)}: {quote(min(found.keys() - _STORE_PARAMETERS), 64)}"
+            more = sorted(found.keys() - _STORE_PARAMETERS)
+            if more:
+                return f"Store {quote(_name(store), 64)}: {quote(more[0], 64)} has no equivalent"
             tags = tags or found.get("cosignEnabled") is True
             if found.get("useHttp") or found.get("authProvider"):
                 self._draft.note(

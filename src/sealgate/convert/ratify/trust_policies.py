@@ -29,6 +29,10 @@ ARTIFACTS = {
 _UNSET: tuple[object, ...] = (None, [], {}, "")
 _STORES = ("ca", "tsa", "signingAuthority")
 _LEVELS = {"strict": "enforce", "permissive": "log", "audit": "log", "skip": "log"}
+_STORAGES = (
+    "one valid signature is enough, wherever cosign stores it; Ratify does not read bundles, and goes by the last of "
+    "several signatures"
+)
 _REKOR = "https://rekor.sigstore.dev"
 _IDENTITY = {
     "certificateIdentity": "subject",
@@ -136,7 +140,8 @@ def _notation(
 ) -> dict[str, Any]:
     only_members(policy, _NOTATION, "trustPolicies.", _UNSET)
     spec: dict[str, Any] = {"trustStores": {}, "trustedIdentities": policy.get("trustedIdentities") or []}
-    for named in policy.get("trustStores") or []:
+    listed_stores = policy.get("trustStores")
+    for named in listed_stores if isinstance(listed_stores, list) else ():
         kind, _, name = str(named).partition(":")
         listed = stores.get(kind, {}).get(name)
         if kind not in _STORES or not isinstance(listed, list) or not listed:
@@ -154,7 +159,7 @@ def _levels(given: Mapping[str, Any], spec: dict[str, Any], notes: list[str]) ->
     """Add what the level of a trust policy accepts; what it accepts beyond that is refused here, with a note."""
     only_members(given, frozenset({"level", "override", "verifyTimestamp"}), "signatureVerification.", _UNSET)
     level = given.get("level")
-    if level not in _LEVELS:
+    if not isinstance(level, str) or level not in _LEVELS:
         raise NoEquivalentError(f"the level {quote(level, 64)} is not known")
     override = mapping(given.get("override") or {}, "override")
     if override.get("expiry", _LEVELS[level]) != "enforce":
@@ -182,6 +187,7 @@ def _cosign(
         raise NoEquivalentError("tLogVerify must be true or false")
     if logged and str(policy.get("rekorURL") or _REKOR).rstrip("/") != _REKOR:
         raise NoEquivalentError(f"the rekorURL must be {_REKOR}; write the trusted root of another log by hand")
+    notes.append(_STORAGES)
     keys, keyless = policy.get("keys"), policy.get("keyless")
     spec: dict[str, Any]
     if keys and not keyless and isinstance(keys, list):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from sealgate_operator.series import replace_series
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
@@ -99,9 +101,7 @@ class Metrics:
         """Set the kinds of problems that keep the API server from asking the webhook as the chart wants."""
         kinds = set(problems)
         self._enforcing.set(not kinds)
-        self._problems.clear()
-        for kind in kinds:
-            self._problems.labels(kind).set(1)
+        replace_series(self._problems, {(kind,): 1 for kind in kinds})
 
     def ca_bundle_restored(self) -> None:
         """Count a webhook configuration whose `caBundle` was restored."""
@@ -125,9 +125,7 @@ class Metrics:
         states = list(keys)
         for state in ("Accepted", "Refused"):
             self._keys.labels(state).set(states.count(state))
-        self._objects.clear()
-        for (kind, ready), count in objects.items():
-            self._objects.labels(kind, ready).set(count)
+        replace_series(self._objects, objects)
 
     def node_critical(self, count: int) -> None:
         """Set how many DaemonSets of class system-node-critical are in namespaces that are not excluded."""

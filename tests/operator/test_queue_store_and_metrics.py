@@ -20,12 +20,14 @@ from sealgate_operator.controller.resources import AUTHENTICATOR, POLICY, SECRET
 from sealgate_operator.controller.store import ObjectStore
 from sealgate_operator.controller.work_queue import LONGEST_BACKOFF, Key, WorkQueue
 from sealgate_operator.metrics import Metrics
+from sealgate_operator.worker.metrics import WorkerMetrics
 from tests.operator.objects import authenticator, cosign, policy, secret, secret_ref
+from tests.operator.scrapes import scrapes_during
 from tests.support.clocks import NOW, FakeClock
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 A, B = Key(AUTHENTICATOR, "a"), Key(AUTHENTICATOR, "b")
 
@@ -266,3 +268,45 @@ def test_metrics_cover_keys_objects_certificates_and_leader() -> None:
     ):
         assert line in text
     assert 'certificate="webhook"' not in text
+
+
+def series(name: str, *values: tuple[str, ...]) -> set[tuple[str, tuple[str, ...]]]:
+    return {(name, labels) for labels in values}
+
+
+def test_scrapes_during_an_update_find_every_series_that_stays() -> None:
+    metrics = Metrics(lambda: True)
+    problems, objects = "sealgate_enforcement_problems", "sealgate_operator_objects"
+    ready, waiting, gone = ((AUTHENTICATOR, status) for status in ("True", "Unknown", "False"))
+
+    def update(kinds: Iterable[str], counts: dict[tuple[str, str], int]) -> None:
+        metrics.enforcement(kinds)
+        metrics.counted([], counts)
+
+    update(["Rules", "Missing"], {ready: 1, gone: 1})
+    scrapes = scrapes_during(lambda: update(["Rules", "Scope"], {ready: 2, waiting: 1}), metrics.registry)
+    assert len(scrapes) > 6
+    assert all(found >= series(problems, ("Rules",)) | series(objects, ready) for found in scrapes)
+    last = scrapes_during(metrics.event_dropped, metrics.registry)[-1]
+    assert last & series(problems, ("Rules",), ("Missing",), ("Scope",)) == series(problems, ("Rules",), ("Scope",))
+    assert last & series(objects, ready, waiting, gone) == series(objects, ready, waiting)
+    assert metrics.registry.get_sample_value(objects, {"kind": AUTHENTICATOR, "ready": "True"}) == 2.0
+
+
+def test_scrapes_during_an_update_of_a_worker_find_every_series_that_stays() -> None:
+    metrics = WorkerMetrics(lambda: True)
+    ready, entries, lost = (f"sealgate_signing_{name}" for name in ("policies", "baseline_entries", "baseline_lost"))
+    metrics.policies({"True": 2}, {"kept": (5, False), "gone": (7, False)})
+    scrapes = scrapes_during(
+        lambda: metrics.policies({"True": 2}, {"kept": (6, True), "new": (1, False)}), metrics.registry
+    )
+    kept = series(entries, ("kept",)) | series(lost, ("kept",))
+    statuses = series(ready, ("True",), ("False",), ("Unknown",))
+    assert len(scrapes) > 6
+    assert all(found >= kept | statuses for found in scrapes)
+    last = scrapes_during(metrics.event_dropped, metrics.registry)[-1]
+    policies = [("kept",), ("new",), ("gone",)]
+    assert last & (series(entries, *policies) | series(lost, *policies)) == kept | series(entries, ("new",)) | series(
+        lost, ("new",)
+    )
+    assert metrics.registry.get_sample_value(lost, {"policy": "kept"}) == 1.0

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from sealgate_operator.series import replace_series
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -86,14 +88,11 @@ class WorkerMetrics:
             ready: how many there are, by the status of the condition Ready.
             baselines: number of entries of each baseline and whether it is lost or too large, by policy.
         """
-        self._objects.clear()
         for status in ("True", "False", "Unknown"):
             self._objects.labels(status).set(ready.get(status, 0))
-        self._baselines.clear()
-        self._lost.clear()
-        for policy, (entries, lost) in baselines.items():
-            self._baselines.labels(self._bounded(policy)).set(entries)
-            self._lost.labels(self._bounded(policy)).set(float(lost))
+        bounded = {(self._bounded(policy),): baseline for policy, baseline in baselines.items()}
+        replace_series(self._baselines, {labels: entries for labels, (entries, _) in bounded.items()})
+        replace_series(self._lost, {labels: float(lost) for labels, (_, lost) in bounded.items()})
 
     def requests(self, waiting: int, oldest_seconds: float) -> None:
         """Set how many SigningRequests wait, and the age of the oldest; 0 without any."""

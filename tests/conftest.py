@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.examples import FULL, QUICK
-from tests.support.forked_processes import end_fork_server
+from tests.support.forked_processes import end_fork_servers
 from tests.support.process_count import PythonProcesses
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _fork_server_ends() -> Iterator[None]:
-    """End the process that forks before coverage combines what all processes have measured."""
+def _fork_servers_end() -> Iterator[None]:
+    """End the processes that fork before coverage combines what all processes have measured."""
     yield
-    end_fork_server()
+    end_fork_servers()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealgate.keys.generation import KeyType, generate_key, write_private_key
-from tests.cli.running import start
+from tests.support.forked_processes import ForkedProcess
 from tests.support.simulators.http_faults import Fault
 
 if TYPE_CHECKING:
@@ -20,11 +20,25 @@ if TYPE_CHECKING:
     from tests.support.simulators.registry import RegistrySimulator
 
 PROCESSES = 4
+#: Longer than any step on a busy machine; reached only on a failure.
+PATIENCE_SECONDS = 150
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def command(environment: dict[str, str], *arguments: str) -> ForkedProcess:
+    """Start the command line in a process of its own."""
+    return ForkedProcess("tests.cli.command", *arguments, environment=environment)
+
+
+def check(process: ForkedProcess) -> None:
+    """Wait for the end of a process that must succeed."""
+    with process.stderr:
+        errors = process.stderr.read()
+    assert process.wait(PATIENCE_SECONDS) == 0, errors
 
 
 def new_key_file(tmp_path: Path, name: str) -> Path:
@@ -47,12 +61,11 @@ def test_processes_at_the_same_time_lose_nothing(
     options = ("sign", f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--timeout", "120")
     storage = "tag" if referrers_api else "bundle"
     running = [
-        start(*options, "--storage", storage, "--key", new_key_file(tmp_path, f"{n}.key"), env=environment)
+        command(environment, *options, "--storage", storage, "--key", str(new_key_file(tmp_path, f"{n}.key")))
         for n in range(PROCESSES)
     ]
     for process in running:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        check(process)
     if referrers_api:
         assert layers(registry, digest.replace(":", "-") + ".sig") == PROCESSES
     else:
@@ -67,18 +80,19 @@ def test_killed_process_leaves_blobs_only_and_the_next_one_signs(
 
     def hold(answer: Answer) -> Answer:
         uploaded.set()
-        killed.wait(150)
+        killed.wait(PATIENCE_SECONDS)
         return answer
 
     registry.faults.add(Fault("/blobs/uploads/.*digest=", hold, method="PUT", times=1))
-    options = (f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--key", key)
-    with start("sign", *options, env=environment) as process:
-        assert uploaded.wait(150)
+    options = ("sign", f"{registry.host}/shop/web:1.0", "--insecure-registry", registry.host, "--key", str(key))
+    process = command(environment, *options)
+    try:
+        assert uploaded.wait(PATIENCE_SECONDS)
+    finally:
         process.kill()
-        process.wait()
-    killed.set()
+        process.wait(PATIENCE_SECONDS)
+        process.stderr.close()
+        killed.set()
     assert registry.repositories["shop/web"].tags.keys() == {"1.0"}
-    again = start("sign", *options, env=environment)
-    _, errors = again.communicate()
-    assert again.returncode == 0, errors
+    check(command(environment, *options))
     assert layers(registry, digest.replace(":", "-") + ".sig") == 1

@@ -223,7 +223,7 @@ def test_openssl_and_sealgate_accept_each_others_sm2_signatures(tmp_path: Path) 
 
     distid = ("-sigopt", "distid:1234567812345678")
     stranger = loaded()
-    for number in range(100):
+    for number in range(examples(100)):
         message = f"message {number}".encode()
         (tmp_path / "message").write_bytes(message)
         run("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:SM2", "-out", "key")

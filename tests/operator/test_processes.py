@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from sealgate_operator.certificates.rotation import LEAF
 from tests.operator.controller.test_reconciler import put, says
 from tests.operator.environment import AUTHENTICATORS, TLS_SECRET, data, holder
 from tests.operator.objects import authenticator, cosign, inline, settings
+from tests.support.forked_processes import ForkedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,20 +40,16 @@ def folder(tmp_path: Path, cluster: KubernetesSimulator) -> Path:
 
 
 @contextmanager
-def process(folder: Path, name: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "sealgate_operator", "--config", str(folder / "config.yaml")]
-    known = {"POD_NAME": name, "POD_NAMESPACE": "sealgate", **environment}
-    started = subprocess.Popen(
-        [*command, "--kubeconfig", str(folder / "kubeconfig")],
-        env={**{key: value for key, value in os.environ.items() if key not in known}, **known},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def process(folder: Path, name: str, **environment: str) -> Iterator[ForkedProcess]:
+    files = ("--config", str(folder / "config.yaml"), "--kubeconfig", str(folder / "kubeconfig"))
+    known = {**os.environ, "POD_NAME": name, "POD_NAMESPACE": "sealgate", **environment}
+    started = ForkedProcess("sealgate_operator", *files, environment=known)
     try:
         yield started
     finally:
         started.kill()
-        started.communicate()
+        started.wait(150)
+        started.stderr.close()
 
 
 def test_operator_releases_the_lease_on_sigterm(folder: Path, cluster: KubernetesSimulator) -> None:
@@ -85,15 +80,15 @@ def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE"])
 def test_missing_environment_variable_is_named(folder: Path, missing: str) -> None:
     with process(folder, "one", **{missing: ""}) as one:
-        _, stderr = one.communicate(timeout=150)
-    assert one.returncode == 2
+        assert one.wait(150) == 2
+        stderr = one.stderr.read()
     assert f"the environment has no {missing}" in stderr
 
 
 def test_wrong_settings_are_named(folder: Path) -> None:
     (folder / "config.yaml").write_text("lease: 7\n")
     with process(folder, "one") as one:
-        _, stderr = one.communicate(timeout=150)
-    assert one.returncode == 2
+        assert one.wait(150) == 2
+        stderr = one.stderr.read()
     assert stderr.startswith("sealgate_operator: ")
     assert "Traceback" not in stderr

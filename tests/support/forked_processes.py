@@ -6,7 +6,6 @@ than most tests of its process. Everything after the imports is as it is with `p
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import resource
@@ -16,34 +15,44 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT: Final = Path(__file__).parents[2]
 #: The module that forks.
 FORK_SERVER: Final = "tests.support.fork_server"
-#: What the processes run.
-MODULES: Final = ("tests.webhook.serve", "sealgate_webhook.__main__", "sealgate_webhook.events.__main__")
+#: What the processes run, and what else is imported for that, by the program that they are. One process forks for each.
+PROGRAMS: Final = (
+    ("tests.webhook.serve", "sealgate_webhook.__main__", "sealgate_webhook.events.__main__"),
+    ("sealgate_operator.__main__", "sealgate_operator.worker.__main__"),
+    ("tests.cli.command", "sealgate.cli.commands.sign"),
+)
 
 
 class ForkedProcess:
     """A process, with the part of `subprocess.Popen` that tests use.
 
     Args:
-        command: a module and its arguments.
+        command: a module of `PROGRAMS`, or the package whose `__main__` it is, and its arguments.
+        environment: variables of the process; None for those of this one.
 
     Attributes:
         stderr: what the process writes there, as text.
     """
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+        names = {command[0], f"{command[0]}.__main__"}
+        modules = next(modules for modules in PROGRAMS if names.intersection(modules))
         reading, writing = os.pipe()
         self._status, status = os.pipe()
         request = {
             "command": command,
-            "environment": dict(os.environ),
+            "environment": dict(os.environ if environment is None else environment),
             "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
         }
-        socket.send_fds(_fork_server()[0], [json.dumps(request).encode()], [writing, status])
+        socket.send_fds(_fork_server(modules)[0], [json.dumps(request).encode()], [writing, status])
         os.close(writing)
         os.close(status)
         self.stderr = os.fdopen(reading, encoding="utf-8")
@@ -92,19 +101,26 @@ class ForkedProcess:
         os.close(self._status)
 
 
-@functools.cache
-def _fork_server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start the process that forks, once for each process of tests."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), *MODULES]
-        return ours, subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+#: The processes that fork, with the sockets that take requests, by the modules that they have imported.
+_fork_servers: dict[tuple[str, ...], tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
 
-def end_fork_server() -> None:
-    """End the process that forks, if it has been started, once all that it has forked have ended."""
-    if _fork_server.cache_info().currsize:
-        control, process = _fork_server()
+def _fork_server(modules: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Return the process that forks, which is started once for each process of tests."""
+    if modules not in _fork_servers:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), *modules]
+            # No test reads the standard output of a process that is forked.
+            null = subprocess.DEVNULL
+            process = subprocess.Popen(command, cwd=ROOT, stdin=null, stdout=null, pass_fds=[theirs.fileno()])
+        _fork_servers[modules] = ours, process
+    return _fork_servers[modules]
+
+
+def end_fork_servers() -> None:
+    """End the processes that fork, if any has been started, once all that they have forked have ended."""
+    while _fork_servers:
+        _, (control, process) = _fork_servers.popitem()
         control.close()
         process.wait()
-        _fork_server.cache_clear()

@@ -1,7 +1,7 @@
 """Counts the Python processes that tests start: each costs as much as dozens of tests that call a function.
 
 The time of a run says how busy the machine is; the number of processes is the same on every machine. It is without the
-workers of pytest-xdist and the process of each that forks servers (`forked_processes.py`).
+workers of pytest-xdist and the processes of each that fork others (`forked_processes.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from tests.support.forked_processes import FORK_SERVER
 
 #: The most that a run of all tests starts. Before you raise it: see *Cheap tests* in CONTRIBUTING.md.
-MAX_PYTHON_PROCESSES: Final = 140
+MAX_PYTHON_PROCESSES: Final = 120
 _KEY: Final = "python_processes"
 
 

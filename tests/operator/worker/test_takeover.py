@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import yaml
 
 from sealgate.kubernetes.lease import Timing
 from tests.operator.worker.environment import REQUESTS, later, running, settings
+from tests.support.forked_processes import ForkedProcess
 from tests.support.simulators.http_faults import Fault
 from tests.support.simulators.kubernetes import Fault as APIFault
 
@@ -37,7 +36,7 @@ STEPS = [
 
 
 @contextmanager
-def process(shop: Shop, folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+def process(shop: Shop, folder: Path, name: str) -> Iterator[ForkedProcess]:
     (folder / "config.yaml").write_text(yaml.safe_dump(settings(shop.host)))
     kubeconfig = {
         "apiVersion": "v1",
@@ -49,17 +48,14 @@ def process(shop: Shop, folder: Path, name: str) -> Iterator[subprocess.Popen[st
     }
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     files = ["--config", str(folder / "config.yaml"), "--kubeconfig", str(folder / "kubeconfig")]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "sealgate_operator.worker", *files],
-        env={**os.environ, "POD_NAME": name, "POD_NAMESPACE": "sealgate"},
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    environment = {**os.environ, "POD_NAME": name, "POD_NAMESPACE": "sealgate"}
+    started = ForkedProcess("sealgate_operator.worker", *files, environment=environment)
     try:
         yield started
     finally:
         started.kill()
-        started.communicate()
+        started.wait(150)
+        started.stderr.close()
 
 
 @pytest.mark.parametrize(("method", "path"), STEPS)

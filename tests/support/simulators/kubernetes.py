@@ -18,7 +18,6 @@ new ones until `resume`; `restore` goes back to a `backup`, versions included.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import re
 import socket
@@ -29,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.simulators.json_copies import copied
 from tests.support.simulators.kubernetes_apply import apply, disown
 from tests.support.simulators.kubernetes_patches import merge
 from tests.support.simulators.kubernetes_resources import (
@@ -209,12 +209,12 @@ class KubernetesSimulator:
         """Return the object at a path."""
         target = _target(path)
         with self._condition:
-            return copy.deepcopy(self._objects[target.key])
+            return copied(self._objects[target.key])
 
     def find(self, plural: str) -> list[Object]:
         """Return every object of a collection, of all namespaces."""
         with self._condition:
-            return [copy.deepcopy(obj) for key, obj in sorted(self._objects.items()) if key[0] == plural]
+            return [copied(obj) for key, obj in sorted(self._objects.items()) if key[0] == plural]
 
     def compact(self) -> None:
         """Drop the history: watches from an earlier version get 410, running ones included."""
@@ -233,7 +233,7 @@ class KubernetesSimulator:
     def backup(self) -> Backup:
         """Return what there is now, for `restore`."""
         with self._condition:
-            return Backup(copy.deepcopy(self._objects), self._version)
+            return Backup(copied(self._objects), self._version)
 
     def restore(self, backup: Backup) -> None:
         """Put back what there was, versions included, as when etcd is restored: every connection ends.
@@ -242,7 +242,7 @@ class KubernetesSimulator:
         """
         self.pause()
         with self._condition:
-            self._objects, self._version = copy.deepcopy(backup.objects), backup.version
+            self._objects, self._version = copied(backup.objects), backup.version
             self._history.clear()
             self._oldest = backup.version
         self.end_watches()
@@ -258,7 +258,7 @@ class KubernetesSimulator:
 
     def _create(self, target: Target, obj: Object) -> Object:
         kind, group, version, _ = RESOURCES[target.plural]
-        stored = copy.deepcopy(obj)
+        stored = copied(obj)
         metadata = stored.setdefault("metadata", {})
         if "name" not in metadata:
             metadata["name"] = metadata.get("generateName", "") + uuid.uuid4().hex[:5]
@@ -269,13 +269,13 @@ class KubernetesSimulator:
             metadata["namespace"] = target.namespace
         stored = {"apiVersion": f"{group}/{version}" if group else version, "kind": kind, **stored}
         self._store("ADDED", (target.plural, target.namespace, metadata["name"]), stored)
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _replace(
         self, key: Key, obj: Object, *, whole: bool = False, status: bool = False, applied: bool = False
     ) -> Object:
         before = self._objects[key]
-        after = copy.deepcopy(obj)
+        after = copied(obj)
         kept = {name: before["metadata"][name] for name in ("uid", "creationTimestamp", "generation", "name")}
         after = {"apiVersion": before["apiVersion"], "kind": before["kind"], **after}
         after["metadata"] = {**after.get("metadata", {}), **kept}
@@ -292,15 +292,15 @@ class KubernetesSimulator:
         if not applied:
             disown(before, after)
         if after == before:
-            return copy.deepcopy(before)
+            return copied(before)
         if after["metadata"].get("deletionTimestamp") and not after["metadata"].get("finalizers"):
             self._store("DELETED", key, after)
         else:
             self._store("MODIFIED", key, after)
-        return copy.deepcopy(after)
+        return copied(after)
 
     def _delete(self, key: Key) -> None:
-        obj = copy.deepcopy(self._objects[key])
+        obj = copied(self._objects[key])
         if obj["metadata"].get("finalizers"):
             obj["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
             self._store("MODIFIED", key, obj)
@@ -314,7 +314,7 @@ class KubernetesSimulator:
             del self._objects[key]
         else:
             self._objects[key] = obj
-        self._history.append(_Change(self._version, change, key[0], key[1], copy.deepcopy(obj)))
+        self._history.append(_Change(self._version, change, key[0], key[1], copied(obj)))
         self._condition.notify_all()
 
     # What is answered -------------------------------------------------------------------------------------------
@@ -382,7 +382,7 @@ class KubernetesSimulator:
         if key not in self._objects:
             return 404, _status(404)
         if handler.command == "GET":
-            return 200, copy.deepcopy(self._objects[key])
+            return 200, copied(self._objects[key])
         if handler.command == "DELETE":
             return self._delete_if(key, body or {})
         after = body if handler.command == "PUT" else merge(self._objects[key], body)
@@ -454,7 +454,7 @@ class KubernetesSimulator:
                 "apiVersion": f"{group}/{version}" if group else version,
                 "kind": f"{kind}List",
                 "metadata": metadata,
-                "items": copy.deepcopy(page),
+                "items": copied(page),
             }
 
     def _watch(self, handler: _Handler, target: Target, query: dict[str, str]) -> None:
@@ -466,7 +466,7 @@ class KubernetesSimulator:
         handler.start_stream()
         if not version:
             with self._condition:
-                present = [copy.deepcopy(obj) for key, obj in sorted(self._objects.items()) if target.covers(key)]
+                present = [copied(obj) for key, obj in sorted(self._objects.items()) if target.covers(key)]
                 version = self._version
             for obj in present:
                 handler.send_event({"type": "ADDED", "object": obj})
@@ -527,7 +527,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body are two writes; without this the second waits for the first to be acknowledged.
+    # Head and body are one write, which the base class flushes after each response.
+    wbufsize = -1
     disable_nagle_algorithm = True
     server: _Server
 
@@ -550,6 +551,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Connection", "close")
         self.end_headers()
+        self.wfile.flush()
 
     def send_event(self, event: Object) -> None:
         self.wfile.write(json.dumps(event).encode() + b"\n")

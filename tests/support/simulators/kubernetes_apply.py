@@ -5,9 +5,10 @@ Ownership is kept where an API server keeps it: `metadata.managedFields`, with `
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import TYPE_CHECKING, Any
+
+from tests.support.simulators.json_copies import copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ def apply(before: Object, document: Object, manager: str, *, force: bool) -> Obj
     owned = _owned(before)
     mine, wanted = owned.get(manager, set()), set(_paths(document))
     others = {name: fields for name, fields in owned.items() if name != manager}
-    after = copy.deepcopy(before)
+    after = copied(before)
     for path in wanted:
         changed = _get(before, path) != _get(document, path)
         owners = [fields for fields in others.values() if path in fields]
@@ -33,7 +34,7 @@ def apply(before: Object, document: Object, manager: str, *, force: bool) -> Obj
         if changed:
             for fields in owners:
                 fields.discard(path)
-        _set(after, path, copy.deepcopy(_get(document, path)))
+        _set(after, path, copied(_get(document, path)))
     for path in mine - wanted:
         if not any(path in fields for fields in others.values()):
             _remove(after, path)

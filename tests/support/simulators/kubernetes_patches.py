@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
+
+from tests.support.simulators.json_copies import copied
 
 
 def merge(before: Any, patch: Any) -> Any:
     """Return the merged object."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    merged = copy.deepcopy(before) if isinstance(before, dict) else {}
+        return copied(patch)
+    merged = copied(before) if isinstance(before, dict) else {}
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)

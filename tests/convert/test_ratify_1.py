@@ -160,6 +160,15 @@ def test_a_certificate_store_and_stores_without_types_are_read(tmp_path: Path) -
     assert specs["Authenticator", "notation.p0"] == {"notation": TRUSTED}
 
 
+def test_the_name_of_certificate_stores_of_two_namespaces_is_not_carried_over(tmp_path: Path) -> None:
+    spec = {"provider": "inline", "parameters": {"value": CA}}
+    stores = [ratify("CertificateStore", "old", spec, space) for space in ("shop", "team")]
+    source = notation(verificationCertStores={"company": ["old"]})
+    specs, notes = convert(tmp_path, source, config_policy(), *stores, store(), *GATEKEEPER)
+    assert specs == {}
+    assert "old is not there, or twice" in notes
+
+
 @pytest.mark.parametrize(
     ("given", "common"),
     [

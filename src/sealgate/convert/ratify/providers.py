@@ -32,6 +32,8 @@ class Providers:
 
     def __init__(self, objects: Iterable[Mapping[str, Any]]) -> None:
         self._found: dict[tuple[str, str], Mapping[str, Any]] = {}
+        # A name alone does not say which of the CertificateStores of two namespaces is meant.
+        self._twice: set[tuple[str, str]] = set()
         for one in objects:
             metadata, spec = one.get("metadata"), one.get("spec")
             kind = str(one.get("kind"))
@@ -40,7 +42,10 @@ class Providers:
             names = [str(metadata.get("name"))]
             if kind == STORE:
                 names.append(f"{metadata.get('namespace') or 'default'}/{names[0]}")
+            self._twice |= {(kind, name) for name in names} & self._found.keys()
             self._found.update({(kind, name): spec for name in names})
+        for key in self._twice:
+            del self._found[key]
 
     def certificates(self, name: object) -> str:
         """Return the certificates of a provider, or else of a CertificateStore, as PEM.
@@ -52,12 +57,14 @@ class Providers:
         spec = self._found.get((PROVIDER, text))
         if spec is not None:
             value = _inline(spec, "certificate", text)
-        elif (PROVIDER, text) not in self._found and (STORE, text) in self._found:
+        elif (PROVIDER, text) not in self._twice and (STORE, text) in self._found:
             spec = self._found[STORE, text]
             only_members(spec, frozenset({"provider", "parameters"}), "spec.", _UNSET)
             value = _value(spec, spec.get("provider"), text)
         else:
-            raise NoEquivalentError(f"the {PROVIDER} {quote(text, 64)} is not there: convert it in the same run")
+            raise NoEquivalentError(
+                f"the {PROVIDER} {quote(text, 64)} is not there, or twice: convert it in the same run"
+            )
         pems = _CERTIFICATE.findall(value)
         if not pems:
             raise NoEquivalentError(f"{quote(text, 64)} has no certificates")
@@ -75,7 +82,9 @@ class Providers:
         text = str(entry.get("provider"))
         spec = self._found.get((PROVIDER, text))
         if spec is None:
-            raise NoEquivalentError(f"the {PROVIDER} {quote(text, 64)} is not there: convert it in the same run")
+            raise NoEquivalentError(
+                f"the {PROVIDER} {quote(text, 64)} is not there, or twice: convert it in the same run"
+            )
         wanted = (str(entry.get("name") or ""), str(entry.get("version") or ""))
         if spec.get("type") != "azurekeyvault":
             if any(wanted):

@@ -90,6 +90,9 @@ def trust_policies(spec: Mapping[str, Any], providers: Providers, public_root: s
         )
         stores = _stores(mapping(parameters.get("verificationCertStores"), "verificationCertStores"))
         document = mapping(parameters.get("trustPolicyDoc"), "trustPolicyDoc")
+        only_members(document, frozenset({"version", "trustPolicies"}), "trustPolicyDoc.", _UNSET)
+        if document.get("version") != "1.0":
+            raise NoEquivalentError('the version of trustPolicyDoc must be "1.0"')
         return _each(
             document.get("trustPolicies"),
             "registryScopes",
@@ -114,13 +117,15 @@ def _each(
             raise NoEquivalentError(f"{member} must be a list of texts")
         if len(scopes) > 1 and "*" in scopes:
             raise NoEquivalentError(f"{member} has * beside others, which Ratify does not load")
+        if not isinstance(policy.get("name"), str) or not policy["name"]:
+            raise NoEquivalentError("each of its trust policies must have a name")
         notes: list[str] = []
         spec: Mapping[str, Any] | None
         try:
             spec = spec_of(policy, notes)
         except NoEquivalentError as error:
             spec, notes = None, [str(error)]
-        found.append(TrustPolicy(str(policy.get("name")), tuple(scopes), spec, tuple(notes)))
+        found.append(TrustPolicy(policy["name"], tuple(scopes), spec, tuple(notes)))
     if len({policy.name for policy in found}) < len(found):
         raise NoEquivalentError("two of its trust policies have one name")
     return tuple(found)

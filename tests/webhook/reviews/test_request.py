@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealgate.workloads.kinds import POD
 from sealgate_webhook.reviews.request import (
     MAX_REVIEW_BYTES,
     MAX_VALUES,
@@ -38,6 +39,13 @@ def test_only_deciding_fields_are_read() -> None:
         dry_run=True,
         username="alice",
     )
+
+
+def test_new_images_are_found_once() -> None:
+    request = decode_review(encode(review(pod("app:2", "tool:1"), "UPDATE", oldObject=pod("app:1", "tool:1"))))
+    images = request.new_images(POD)
+    assert [image.image for image in images] == ["app:2"]
+    assert request.new_images(POD) is images
 
 
 def test_what_is_validated_of_a_policy_object_is_kept() -> None:

@@ -33,7 +33,6 @@ from sealgate.policies.decisions import Verdict, Workloads, require_digest, soft
 from sealgate.policies.lifting import lift
 from sealgate.references import parse_reference
 from sealgate.verification.requests import VerificationRequest
-from sealgate.workloads.images import changed_images
 from sealgate.workloads.kinds import BUILT_IN, POD
 from sealgate_webhook.admission.outcome import (
     NO_IMAGES_IN_KIND,
@@ -150,7 +149,7 @@ class Admission:
         if not _is_pod(request) or request.operation not in OPERATIONS_WITH_IMAGES or policies is None:
             return NOTHING_TO_PIN
         try:
-            images = _new_images(request, POD)
+            images = request.new_images(POD)
             review = self._request(request, policies, deadline)
         except SealgateError:
             # The validating call follows and reports the error.
@@ -174,7 +173,7 @@ class Admission:
         workloads = Workloads.ENFORCE if _brings_pod(request) else self._rules.workloads
         if workloads is Workloads.IGNORE:
             return NOT_VERIFIED
-        images = _new_images(request, kind)
+        images = request.new_images(kind)
         if not images:
             return NO_NEW_IMAGES
         texts = _distinct(images)
@@ -248,14 +247,6 @@ def _is_pod(request: AdmissionRequest) -> bool:
 def _brings_pod(request: AdmissionRequest) -> bool:
     """Return whether the request is about a Pod, including requests for ephemeral containers of any stated kind."""
     return _is_pod(request) or request.subresource == "ephemeralcontainers"
-
-
-def _new_images(request: AdmissionRequest, kind: WorkloadKind) -> Sequence[ContainerImage]:
-    """Return the images that a request brings: all of a new object, the changed ones of an old one."""
-    if request.object is None:
-        raise InvalidWorkloadError(f"the {quote(request.operation)} request has no object")
-    before = request.old_object if request.operation == "UPDATE" else None
-    return changed_images(request.object, before, kind)
 
 
 def _refusal_of(texts: Sequence[str]) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ large bodies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import jiter
@@ -18,12 +18,14 @@ import jiter
 from sealgate.errors import InvalidInputError, InvalidWorkloadError
 from sealgate.messages import quote
 from sealgate.policies.limits import ObjectTooLargeError
+from sealgate.workloads.images import changed_images
 from sealgate.workloads.kinds import BUILT_IN
 from sealgate_webhook.reviews.kept import keep, keep_policy_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sealgate.workloads.images import ContainerImage
     from sealgate.workloads.kinds import WorkloadKind, WorkloadKinds
 
 API_VERSION: Final = "admission.k8s.io/v1"
@@ -95,6 +97,28 @@ class AdmissionRequest:
     old_object: Mapping[str, Any] | None
     dry_run: bool = False
     username: str = ""
+    _images: dict[WorkloadKind, Sequence[ContainerImage]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def new_images(self, kind: WorkloadKind) -> Sequence[ContainerImage]:
+        """Return the images that the request brings: all of a new object, the changed ones of an old one.
+
+        They are determined once: a request that waits is decided several times.
+
+        Args:
+            kind: the object's kind.
+
+        Raises:
+            InvalidWorkloadError: there is no object, or its images cannot be determined.
+        """
+        images = self._images.get(kind)
+        if images is None:
+            if self.object is None:
+                raise InvalidWorkloadError(f"the {quote(self.operation)} request has no object")
+            before = self.old_object if self.operation == "UPDATE" else None
+            images = self._images[kind] = changed_images(self.object, before, kind)
+        return images
 
 
 def decode_review(body: bytes, kinds: WorkloadKinds | None = BUILT_IN) -> AdmissionRequest:

@@ -22,6 +22,7 @@ from sealgate.kms.resolve import REFRESH_SECONDS, resolve_kms
 from sealgate.service_secrets import MappingServiceSecrets
 from tests.support.environments.kms import PROVIDERS, SECRET, KMSEnvironment
 from tests.support.environments.registry_clients import Names
+from tests.support.rows import row
 from tests.support.simulators.alibaba_kms import AlibabaKMSSimulator
 from tests.support.simulators.azure_key_vault import AzureKeyVaultSimulator
 from tests.support.simulators.google_kms import GoogleKMSSimulator
@@ -249,13 +250,11 @@ def test_attack_38_signature_is_bound_to_host_and_request(signed: KMSEnvironment
 # 39: paths -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["../../v3/x", "a/../b", "a%2f..", "a?b=c", "a#b", "a b", "a\nb", ".."])
-@pytest.mark.parametrize("field", ["keyId", "region"])
-def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(
-    environment: KMSEnvironment, field: str, value: str
-) -> None:
-    with pytest.raises(ValidationError):
-        environment.entry(**{field: value})
+def test_attack_39_what_becomes_a_part_of_a_url_is_one_word(environment: KMSEnvironment) -> None:
+    for value in ("../../v3/x", "a/../b", "a%2f..", "a?b=c", "a#b", "a b", "a\nb", ".."):
+        for field in ("keyId", "region"):
+            with row(field, value), pytest.raises(ValidationError):
+                environment.entry(**{field: value})
 
 
 @pytest.mark.parametrize("version", ["../other", "v/../../x", "v?x"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -28,21 +29,22 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_file_resolves(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+def test_every_link_to_a_file_resolves() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page, target)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_section_resolves(page: Path) -> None:
-    for target, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if "://" not in target:
-            there = (page.parent / target) if target else page
-            assert section in anchors(there.read_text(encoding="utf-8")), f"{target}#{section}"
+def test_every_link_to_a_section_resolves() -> None:
+    for page in PAGES:
+        for target, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                there = (page.parent / target) if target else page
+                assert section in anchors(there.read_text(encoding="utf-8")), (page, f"{target}#{section}")
 
 
+@functools.cache
 def anchors(text: str) -> set[str]:
     """Return what GitHub makes of the headings of a page."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -69,24 +71,24 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) < 100
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_python_file_that_a_page_names_exists(page: Path) -> None:
-    named = set(re.findall(r"`((?:[\w-]+/)*\w+\.py)`", page.read_text(encoding="utf-8")))
+def test_every_python_file_that_a_page_names_exists() -> None:
     there = [f"/{path.relative_to(ROOT).as_posix()}" for path in _sources()]
-    # A name with NAME in it is a placeholder for what a reader adds.
-    missing = {name for name in named if not any(path.endswith(f"/{name}") for path in there)}
-    assert sorted(name for name in missing if "NAME" not in name) == []
+    for page in PAGES:
+        named = set(re.findall(r"`((?:[\w-]+/)*\w+\.py)`", page.read_text(encoding="utf-8")))
+        # A name with NAME in it is a placeholder for what a reader adds.
+        missing = {name for name in named if not any(path.endswith(f"/{name}") for path in there)}
+        assert sorted(name for name in missing if "NAME" not in name) == [], page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_module_that_a_page_names_exists(page: Path) -> None:
-    named = set(re.findall(r"`(sealgate\w*(?:\.\w+)+)`", page.read_text(encoding="utf-8"))) - {"sealgate.dev"}
+def test_every_module_that_a_page_names_exists() -> None:
     there = {
         path.relative_to(ROOT / parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
         for parent in ("src", "webhook", "operator")
         for path in (ROOT / parent).rglob("*.py")
     }
-    assert sorted(named - there) == []
+    for page in PAGES:
+        named = set(re.findall(r"`(sealgate\w*(?:\.\w+)+)`", page.read_text(encoding="utf-8"))) - {"sealgate.dev"}
+        assert sorted(named - there) == [], page
 
 
 def _sources() -> list[Path]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sealgate.errors import ForbiddenAddressError
 from sealgate.http.addresses import AddressKind, classify, vet
 from tests.support.examples import examples
+from tests.support.rows import row
 
 FORBIDDEN = [
     "169.254.169.254",
@@ -62,15 +63,18 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [(text, AddressKind.FORBIDDEN) for text in FORBIDDEN]
-    + [(text, AddressKind.LOOPBACK) for text in LOOPBACK]
-    + [(text, AddressKind.PRIVATE) for text in PRIVATE]
-    + [(text, AddressKind.PUBLIC) for text in PUBLIC],
-)
-def test_addresses_are_classified(text: str, kind: AddressKind) -> None:
-    assert classify(ipaddress.ip_address(text)) is kind
+CLASSIFIED: list[tuple[str, AddressKind]] = [
+    *((text, AddressKind.FORBIDDEN) for text in FORBIDDEN),
+    *((text, AddressKind.LOOPBACK) for text in LOOPBACK),
+    *((text, AddressKind.PRIVATE) for text in PRIVATE),
+    *((text, AddressKind.PUBLIC) for text in PUBLIC),
+]
+
+
+def test_addresses_are_classified() -> None:
+    for text, kind in CLASSIFIED:
+        with row(text, kind):
+            assert classify(ipaddress.ip_address(text)) is kind
 
 
 @given(st.ip_addresses(v=4) | st.sampled_from([ipaddress.ip_address(text) for text in FORBIDDEN if ":" not in text]))

@@ -10,7 +10,6 @@ error that names the field; the object never counts as one without images.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +34,11 @@ CONTAINER_LISTS: tuple[tuple[str, ImageKind], ...] = (
     ("containers", "container"),
     ("ephemeralContainers", "ephemeral"),
 )
+
+
+#: The types of JSON come first: they are found at once, where an abstract class takes a function call.
+_MAPPING = (dict, Mapping)
+_SEQUENCE = (list, Sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +188,11 @@ def _images(spec: Mapping[str, Any], path: str, slot: Slot, *, required: bool) -
     if spec and not any(name in spec for name, _ in CONTAINER_LISTS):
         raise _invalid(path, "has neither containers nor initContainers; is that the path of a pod spec?")
     for name, kind in CONTAINER_LISTS:
-        for item in _items(spec, path, slot, name):
+        for item in _items(spec, path, slot, name) if name in spec else ():
             field = f"{item.field}.image"
             image = read_image(item.value.get("image"), field)
             yield ContainerImage(image, field, _name(item.value, item.field), kind, item.slot)
-    for item in _items(spec, path, slot, "volumes"):
+    for item in _items(spec, path, slot, "volumes") if "volumes" in spec else ():
         volume = item.value
         if volume.get("image") is not None:
             source, field = _mapping(volume["image"], f"{item.field}.image"), f"{item.field}.image.reference"
@@ -227,12 +231,13 @@ def _enter(located: _Located, step: Step, *, required: bool) -> Iterator[_Locate
 
 
 def _numbered(items: Sequence[Any], field: str, slot: Slot) -> Iterator[_Located]:
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     for index, item in enumerate(items):
-        name = item.get("name") if isinstance(item, Mapping) else None
+        name = item.get("name") if isinstance(item, _MAPPING) else None
         name = name if isinstance(name, str) else ""
-        yield _Located(item, f"{field}[{index}]", (*slot, (name, seen[name])))
-        seen[name] += 1
+        before = seen.get(name, 0)
+        seen[name] = before + 1
+        yield _Located(item, f"{field}[{index}]", (*slot, (name, before)))
 
 
 def _kind(obj: Mapping[str, Any]) -> str:
@@ -254,13 +259,13 @@ def _name(item: Mapping[str, Any], field: str) -> str:
 def _mapping(value: object, field: str) -> Mapping[str, Any]:
     if value is None:
         raise _invalid(field, "is missing")
-    if not isinstance(value, Mapping):
+    if not isinstance(value, _MAPPING):
         raise _invalid(field, f"must be an object, not {type(value).__name__}")
     return value
 
 
 def _sequence(value: object, field: str) -> Sequence[Any]:
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+    if not isinstance(value, _SEQUENCE) or isinstance(value, (str, bytes)):
         raise _invalid(field, f"must be a list, not {type(value).__name__}")
     return value
 

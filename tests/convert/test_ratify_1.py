@@ -79,6 +79,13 @@ def test_every_image_needs_all_verifiers_by_the_scopes_of_each(tmp_path: Path) -
     assert "another one beside it that is not valid" in notes
 
 
+def test_the_images_of_a_scope_that_is_not_carried_over_are_not_of_the_scope_around_it(tmp_path: Path) -> None:
+    source = cosign(KEYED, {**KEYED, "scopes": ["ghcr.io/web:*"]})
+    specs, _ = convert(tmp_path, source, config_policy(), *BESIDE, *GATEKEEPER)
+    (found,) = policies(specs).values()
+    assert found["excludeImages"] == [{"repository": "ghcr.io/web"}]
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [

@@ -47,6 +47,7 @@ NAMES = ["ghcr.io/shop/web", "ghcr.io/shop/website", "ghcr.io/shop/web/a", "ghcr
 BY_COSIGN = [
     [["*"]],
     [["ghcr.io/shop/*"], ["*"]],
+    [["ghcr.io/shop/web:*"], ["*"]],
     [["ghcr.io/shop/web*", "docker.io*"], ["*"], ["ghcr.io/a*"]],
     [["ghcr.*", "docker.io/library/*"]],
 ]

@@ -118,9 +118,24 @@ def test_a_name_with_one_tag_cannot_require_a_signature(
     ("name", "noted"),
     [("icr.io/shop/web", True), ("icr.io/shop/web:v1*", True), ("icr.io/shop/web:*", True), ("icr.io/shop/*:*", False)],
 )
-def test_digests_that_a_name_does_not_match_there_are_noted(tmp_path: Path, name: str, noted: bool) -> None:  # noqa: FBT001
-    _, notes = converted(tmp_path, policy(repository(name, **SIGNED)))
+@pytest.mark.parametrize(
+    ("asked", "here"), [(SIGNED, "digests that are signed as it asks are admitted"), ({}, "digests are exempt as well")]
+)
+def test_digests_that_a_name_does_not_match_there_are_noted(
+    tmp_path: Path,
+    asked: Mapping[str, Any],
+    here: str,
+    name: str,
+    noted: bool,  # noqa: FBT001
+) -> None:
+    _, notes = converted(tmp_path, policy(repository(name, **asked)))
     assert (f"{name} matches no digest without a tag there" in notes) == noted
+    assert (f"here {here}" in notes) == noted
+
+
+def test_an_exempt_tag_says_nothing_of_digests(tmp_path: Path) -> None:
+    _, notes = converted(tmp_path, policy(repository("icr.io/shop/web:v1")))
+    assert "digest" not in notes
 
 
 def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: Path) -> None:

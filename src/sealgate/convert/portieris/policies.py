@@ -140,11 +140,16 @@ class _Converter:
                     f"write {shown}*, or the repository",
                 )
                 requires = None
-            if requires and not parsed.matches_digests:
+            if requires is not None and not parsed.is_tag and not parsed.matches_digests:
+                here = (
+                    ", and a digest beside a tag is denied; here digests that are signed as it asks are admitted"
+                    if requires
+                    else "; here digests are exempt as well"
+                )
                 self._draft.note(
                     f"{owner}, {field}",
                     f"{quote(parsed.text)} matches no digest without a tag there, so that another name or none applies "
-                    "to it, and a digest beside a tag is denied; here digests that are signed as it asks are admitted",
+                    f"to it{here}",
                 )
             found = parsed.selectors
             yield Rule(document, field, name, quote(parsed.text), found, found, requires), parsed

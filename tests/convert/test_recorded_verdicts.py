@@ -48,13 +48,28 @@ class Difference:
 SAME = Difference()
 STORAGES = "count wherever cosign stores them"
 COPIED = "the copied signature of another image"
+INDEX = "signature of the index, which names the manifests"
+BOTH = "here both must be met"
 DIFFERENCES = {
     **{
-        ("containers-sigstore", policy): Difference(
-            ("signature of the index, which names the manifests",), admitted=frozenset({"key/index"})
-        )
+        ("containers-sigstore", policy): Difference((INDEX,), admitted=frozenset({"key/index"}))
         for policy in ("sigstore", "scopes")
     },
+    **{
+        (name, policy): Difference((INDEX,), admitted=frozenset({"key/index"}))
+        for name in ("openshift", "openshift-team")
+        for policy in ("key", "scopes")
+    },
+    **{
+        (name, "identities"): Difference(("not as ExactRepository does",), denied=frozenset({"key/renamed"}))
+        for name in ("openshift", "openshift-team")
+    },
+    ("openshift", "namespace-wildcard"): Difference((INDEX,), admitted=frozenset({"key/index"})),
+    ("openshift-team", "own-only"): Difference((INDEX,), admitted=frozenset({"key/index"})),
+    ("openshift-team", "namespace-tags"): Difference((BOTH,), denied=frozenset({"key/stranger"})),
+    ("openshift-team", "namespace-wildcard"): Difference(
+        (INDEX, BOTH), denied=frozenset({"key/stranger"}), admitted=frozenset({"key/index"})
+    ),
     **{
         ("kyverno", policy): Difference((STORAGES,), admitted=frozenset({"key/bundle"}))
         for policy in ("key", "any-of-two", "two-sets")
@@ -128,7 +143,7 @@ def test_converted_policies_admit_what_the_peer_admitted(
     assert converted.exit_code == 0, converted.stderr
     images = {peer.image(repository, registry.host): repository for repository in recorded}
     by_peer = {repository for repository, denial in recorded.items() if not denial}
-    by_us = {images[image] for image in admitted(converted, images, registry.host, tmp_path)}
+    by_us = {images[image] for image in admitted(converted, images, peer.namespace, registry.host, tmp_path)}
     difference = DIFFERENCES.get((name, policy), SAME)
     assert by_us - by_peer == difference.admitted
     assert by_peer - by_us == difference.denied
@@ -136,7 +151,7 @@ def test_converted_policies_admit_what_the_peer_admitted(
     assert difference == SAME or difference.notes
 
 
-def admitted(converted: Result, images: Iterable[str], host: str, folder: Path) -> set[str]:
+def admitted(converted: Result, images: Iterable[str], namespace: str, host: str, folder: Path) -> set[str]:
     """Return the images that converted policies admit, as the converter says that they are to be used."""
     unmatched = re.search(r"unmatchedImages: (admit|deny)", converted.stderr)
     if not any(yaml.safe_load_all(converted.stdout)):
@@ -146,6 +161,7 @@ def admitted(converted: Result, images: Iterable[str], host: str, folder: Path) 
     (folder / "policies.yaml").write_text(converted.stdout)
     ran = sealgate(
         *("verify", *images, "--policies", folder / "policies.yaml", "--policies", write(folder / "root.yaml", ROOT)),
+        *("--namespace", namespace, "--namespace-label", f"kubernetes.io/metadata.name={namespace}"),
         *("--unmatched", unmatched[1] if unmatched else "admit", "--insecure-registry", host, "--output", "json"),
         *("--registry-mirror", f"{REGISTRY}={host}"),
     )

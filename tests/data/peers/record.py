@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.data.peers.programs import connaisseur, containers, kyverno, policy_controller
+from tests.data.peers.programs import connaisseur, containers, kyverno, openshift, policy_controller
 from tests.support.builders.peers import DATA, PEERS, VERDICTS, Peer, image_digests, serve_images
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ PROGRAMS: Mapping[str, type[Program]] = {
     "containers-sigstore": containers.Skopeo,
     "kyverno": kyverno.Kyverno,
     "kyverno-images": kyverno.Kyverno,
+    "openshift": openshift.Node,
+    "openshift-team": openshift.TeamNode,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120

@@ -40,16 +40,20 @@ class Peer:
         name: of its folder in `DATA`.
         by_tag: whether images are named by tag; by digest otherwise.
         mirrored: whether its images are in `REGISTRY`, whose mirror it asks; otherwise in the registry that serves.
+        namespace: in which the images are used.
+        policies_of: the peer whose policies it has; empty for its own.
     """
 
     name: str
     by_tag: bool = False
     mirrored: bool = False
+    namespace: str = "default"
+    policies_of: str = ""
 
     @property
     def files(self) -> dict[str, Path]:
         """The files with its policies, by their names."""
-        found = sorted((DATA / self.name).iterdir())
+        found = sorted((DATA / (self.policies_of or self.name)).iterdir())
         return {path.stem: path for path in found if path.is_file() and path.name != VERDICTS}
 
     def host(self, registry: str) -> str:
@@ -82,6 +86,8 @@ PEERS = {
         Peer("containers-sigstore", by_tag=True, mirrored=True),
         Peer("kyverno", by_tag=True),
         Peer("kyverno-images"),
+        Peer("openshift", by_tag=True, mirrored=True),
+        Peer("openshift-team", by_tag=True, mirrored=True, namespace="team", policies_of="openshift"),
         Peer("policy-controller"),
     )
 }

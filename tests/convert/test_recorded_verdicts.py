@@ -19,7 +19,7 @@ from tests.cli.running import sealgate
 from tests.support.builders.peers import DATA, PEERS, REGISTRY, TRUSTED_ROOT, serve_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from click.testing import Result
@@ -37,7 +37,7 @@ class Difference:
         notes: a part of each note of the converter that says so.
         denied: images that only sealgate denies.
         admitted: images that only sealgate admits. The signer is the one that the policy names, but the peer does not
-            read its signature from where it is, or wants it of each platform.
+            read its signature from where it is, or wants it of each platform; or the peer admits them by tag.
     """
 
     notes: tuple[str, ...] = ()
@@ -99,6 +99,11 @@ DIFFERENCES = {
         )
         for policy in ("key", "any", "most-specific")
     },
+    ("portieris", "tags"): Difference(("a digest's tag is not known",), denied=frozenset({"simple/release"})),
+    ("portieris-digests", "names"): Difference(
+        ("digests that are signed as it asks are admitted", "digests are exempt as well"),
+        admitted=frozenset({"simple/other-tag", "simple/release", "simple/renamed", "simple/unsigned"}),
+    ),
     ("policy-controller", "key"): Difference((STORAGES,), admitted=frozenset({"key/bundle"})),
     ("policy-controller", "any-authority"): Difference((STORAGES,), admitted=frozenset({"key/bundle"})),
     ("policy-controller", "attestation"): Difference((STORAGES,), admitted=frozenset({"attested/bundle"})),
@@ -143,7 +148,8 @@ def test_converted_policies_admit_what_the_peer_admitted(
     assert converted.exit_code == 0, converted.stderr
     images = {peer.image(repository, registry.host): repository for repository in recorded}
     by_peer = {repository for repository, denial in recorded.items() if not denial}
-    by_us = {images[image] for image in admitted(converted, images, peer.namespace, registry.host, tmp_path)}
+    secrets = [copy for one in yaml.safe_load_all(source.read_text()) for copy in copies(one)]
+    by_us = {images[image] for image in admitted(converted, images, secrets, peer.namespace, registry.host, tmp_path)}
     difference = DIFFERENCES.get((name, policy), SAME)
     assert by_us - by_peer == difference.admitted
     assert by_peer - by_us == difference.denied
@@ -151,7 +157,23 @@ def test_converted_policies_admit_what_the_peer_admitted(
     assert difference == SAME or difference.notes
 
 
-def admitted(converted: Result, images: Iterable[str], namespace: str, host: str, folder: Path) -> set[str]:
+def copies(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a Secret beside Portieris' policies under both names that the converter may ask for; else nothing."""
+    if given.get("kind") != "Secret":
+        return []
+    metadata = given["metadata"]
+    names = (metadata["name"], f"{metadata['namespace']}.{metadata['name']}")
+    return [{**given, "metadata": {"name": name}} for name in names]
+
+
+def admitted(
+    converted: Result,
+    images: Iterable[str],
+    secrets: Iterable[Mapping[str, Any]],
+    namespace: str,
+    host: str,
+    folder: Path,
+) -> set[str]:
     """Return the images that converted policies admit, as the converter says that they are to be used."""
     unmatched = re.search(r"unmatchedImages: (admit|deny)", converted.stderr)
     if not any(yaml.safe_load_all(converted.stdout)):
@@ -159,8 +181,9 @@ def admitted(converted: Result, images: Iterable[str], namespace: str, host: str
         assert unmatched[1] == "deny"
         return set()
     (folder / "policies.yaml").write_text(converted.stdout)
+    beside = write(folder / "beside.yaml", ROOT, *secrets)
     ran = sealgate(
-        *("verify", *images, "--policies", folder / "policies.yaml", "--policies", write(folder / "root.yaml", ROOT)),
+        *("verify", *images, "--policies", folder / "policies.yaml", "--policies", beside),
         *("--namespace", namespace, "--namespace-label", f"kubernetes.io/metadata.name={namespace}"),
         *("--unmatched", unmatched[1] if unmatched else "admit", "--insecure-registry", host, "--output", "json"),
         *("--registry-mirror", f"{REGISTRY}={host}"),

@@ -7,6 +7,7 @@ Run it from the root of the checkout. It writes
 keys/NAME.pub        the keys of the release and of a stranger; the private halves are thrown away
 keys/NAME.crt        the CAs of Notation's signers
 keys/NAME.asc        the keys of simple signing
+keys/NAME-rsa.asc    the same of RSA, as Portieris reads no Ed25519
 images/              an OCI layout with an image for each way of signing; its repository says which
 simple-signing.json  the signed messages about images of `simple/`
 
@@ -112,10 +113,13 @@ def attest_with_keys(registry: DockerRegistry, cosign: Cosign) -> None:
 
 def sign_simply(registry: DockerRegistry, folder: Path) -> None:
     """Push images with simple signing: by whom, and for which name, is in their repositories."""
-    messages = {}
+    messages: dict[str, list[str]] = {}
     with gpg_home(folder / "gnupg") as gpg:
-        for name in ("release", "stranger"):
-            gpg.run("--quick-gen-key", f"{name}@example.org", "ed25519", "sign", "never")
+        for name, algorithm in (
+            *(("release", "ed25519"), ("stranger", "ed25519")),
+            *(("release-rsa", "rsa2048"), ("stranger-rsa", "rsa2048")),
+        ):
+            gpg.run("--quick-gen-key", f"{name}@example.org", algorithm, "sign", "never")
             (HERE / "keys" / f"{name}.asc").write_text(gpg.export(f"{name}@example.org"))
         for repository, key, signed_as in (
             ("simple/release", "release", "registry.example.org/simple/release:1"),
@@ -127,8 +131,10 @@ def sign_simply(registry: DockerRegistry, folder: Path) -> None:
             digest = push_image(registry, repository, "1")
             manifest, message = folder / "manifest", folder / "message"
             manifest.write_bytes(registry.manifest(repository, digest, OCI_MANIFEST)[1])
-            gpg.skopeo("standalone-sign", str(manifest), signed_as, f"{key}@example.org", "-o", str(message))
-            messages[repository] = [base64.b64encode(message.read_bytes()).decode()]
+            messages[repository] = []
+            for name in (key, f"{key}-rsa"):
+                gpg.skopeo("standalone-sign", str(manifest), signed_as, f"{name}@example.org", "-o", str(message))
+                messages[repository].append(base64.b64encode(message.read_bytes()).decode())
     push_image(registry, "simple/unsigned", "1")
     (HERE / "simple-signing.json").write_text(json.dumps(messages, indent=1) + "\n")
 

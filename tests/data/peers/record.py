@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.data.peers.programs import connaisseur, containers, kyverno, openshift, policy_controller
+from tests.data.peers.programs import connaisseur, containers, kyverno, openshift, policy_controller, portieris
 from tests.support.builders.peers import DATA, PEERS, VERDICTS, Peer, image_digests, serve_images
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ PROGRAMS: Mapping[str, type[Program]] = {
     "kyverno-images": kyverno.Kyverno,
     "openshift": openshift.Node,
     "openshift-team": openshift.TeamNode,
+    "portieris": portieris.Portieris,
+    "portieris-digests": portieris.Portieris,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120

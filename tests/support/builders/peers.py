@@ -89,6 +89,8 @@ PEERS = {
         Peer("openshift", by_tag=True, mirrored=True),
         Peer("openshift-team", by_tag=True, mirrored=True, namespace="team", policies_of="openshift"),
         Peer("policy-controller"),
+        Peer("portieris", by_tag=True, mirrored=True),
+        Peer("portieris-digests", mirrored=True),
     )
 }
 
@@ -134,6 +136,8 @@ def _words(registry: str) -> Iterable[tuple[str, str]]:
         "LOGGED_KEY": _SIGSTORE / "release.pub",
         "RELEASE_GPG": DATA / "keys" / "release.asc",
         "STRANGER_GPG": DATA / "keys" / "stranger.asc",
+        "RELEASE_RSA": DATA / "keys" / "release-rsa.asc",
+        "STRANGER_RSA": DATA / "keys" / "stranger-rsa.asc",
         "RELEASE_CA": DATA / "keys" / "release.crt",
         "STRANGER_CA": DATA / "keys" / "stranger.crt",
     }

@@ -31,7 +31,7 @@ class Skopeo:
 
     def __init__(self, path: str, folder: Path, registry: OpenShiftSimulator) -> None:
         self._path, self._folder = path, folder
-        (folder / "registries.conf").write_text(_MIRROR.format(name=REGISTRY, host=registry.host))
+        (folder / "registries.conf").write_text(mirror(registry.host))
         (folder / "registries.d").mkdir()
         (folder / "registries.d" / "default.yaml").write_text("default-docker: {use-sigstore-attachments: true}\n")
 
@@ -58,3 +58,8 @@ class Skopeo:
 
     def close(self) -> None:
         pass
+
+
+def mirror(host: str) -> str:
+    """Return the `registries.conf` with which images of `REGISTRY` are read from another one, without TLS."""
+    return _MIRROR.format(name=REGISTRY, host=host)

@@ -87,6 +87,7 @@ def test_commands_of_alerts_work(runbook: Page, team: Team) -> None:
     section = "SealgateCanaryAdmitted"
     assert "failurePolicy: Fail" in runbook.run(section, "kubectl get validating").checked().out
     assert "sealgate-webhook" in runbook.run(section, "kubectl -n sealgate-system get pods").checked().out
+    assert runbook.run("SealgateTrustedRootStale", "kubectl get authenticators").checked().err == ""
     # Only where the canary is enabled.
     assert runbook.take(section, "kubectl").endswith("logs deployment/sealgate-canary --tail=3")
     # Only where reports are enabled: test_reports runs them.

@@ -136,15 +136,25 @@ def member(answer: Mapping[str, object], name: str, what: str) -> Mapping[str, o
     return value
 
 
+def whole_number(answer: Mapping[str, object], name: str, what: str) -> int:
+    """Return a member that must be a whole number.
+
+    Raises:
+        UnavailableError: it is missing or something else.
+    """
+    value = answer.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise unexpected(what, f"{name} is missing or not a number")
+    return value
+
+
 def bearer(answer: Mapping[str, object], what: str) -> tuple[str, float]:
     """Return the token of an OAuth2 answer, and its lifetime in seconds (RFC 6749, 5.1).
 
     Raises:
         UnavailableError: one of them is missing or something else.
     """
-    seconds = answer.get("expires_in")
-    if isinstance(seconds, bool) or not isinstance(seconds, int):
-        raise unexpected(what, "expires_in is missing or not a number")
+    seconds = whole_number(answer, "expires_in", what)
     found = {"access_token": text(answer, "access_token", what).encode()}
     return text_member(f"the response of {what}", found, "access_token"), seconds
 

@@ -11,7 +11,7 @@ import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from sealgate.cloud.responses import Call, ask_object, member, pem_of, same, text, unexpected
+from sealgate.cloud.responses import Call, ask_object, member, pem_of, same, text, unexpected, whole_number
 from sealgate.errors import NotFoundError, UnauthorizedError
 from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
@@ -193,9 +193,7 @@ class _Caller:
 
     def _log_in(self, auth: VaultKubernetesAuth, jwt: str) -> tuple[str, float]:
         answer = member(self._ask("POST", f"auth/{auth.mount}/login", {"role": auth.role, "jwt": jwt}), "auth", _WHAT)
-        seconds = answer.get("lease_duration")
-        if isinstance(seconds, bool) or not isinstance(seconds, int):
-            raise unexpected(_WHAT, "lease_duration is missing or not a number")
+        seconds = whole_number(answer, "lease_duration", _WHAT)
         found = {"client_token": text(answer, "client_token", _WHAT).encode()}
         return text_member("the response of Vault", found, "client_token"), seconds or _NO_END_SECONDS
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealgate.cloud.alibaba import OIDCIdentity, RPCCall, assume_role, sign_call
 from sealgate.cloud.identities import alibaba_identity
-from sealgate.cloud.responses import Call, ask_object, text, unexpected
+from sealgate.cloud.responses import Call, ask_object, text, unexpected, whole_number
 from sealgate.messages import quote
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid, require_identity
@@ -102,9 +102,7 @@ class ACREELogin:
         answer = ask_object(services, Call("POST", call.url, headers, None, None, self.who), _WHAT)
         if answer.get("IsSuccess") is not True:
             raise unexpected(_WHAT, "IsSuccess is not true")
-        end = answer.get("ExpireTime")
-        if isinstance(end, bool) or not isinstance(end, int):
-            raise unexpected(_WHAT, "ExpireTime is missing or not a number")
+        end = whole_number(answer, "ExpireTime", _WHAT)
         login = Login(text(answer, "TempUsername", _WHAT), text(answer, "AuthorizationToken", _WHAT))
         return Issued(login, end / 1000 - clock.now().timestamp())
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from sealgate.cloud.oracle import sign_request
 from sealgate.cloud.oracle_workload import WorkloadIdentity
-from sealgate.cloud.responses import Call, ask_object, text, unexpected
+from sealgate.cloud.responses import Call, ask_object, text, whole_number
 from sealgate.messages import quote
 from sealgate.oracle_realms import REALM_DOMAINS
 from sealgate.pull_credentials.interface import Issued
@@ -69,7 +69,5 @@ class OCIRLogin:
         url = f"https://{self.host}/20180419/docker/token"
         headers = sign_request("GET", url, {"accept": "application/json"}, None, session, clock.now())
         answer = ask_object(services, Call("GET", url, headers, None, None, self.who), _WHAT)
-        seconds = answer.get("expires_in")
-        if isinstance(seconds, bool) or not isinstance(seconds, int):
-            raise unexpected(_WHAT, "expires_in is missing or not a number")
+        seconds = whole_number(answer, "expires_in", _WHAT)
         return Issued(Login(_USERNAME, text(answer, "token", _WHAT)), seconds)

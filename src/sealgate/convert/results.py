@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 #: The most selectors and authenticators of one policy, and the longest name of an object.
 MAX_SELECTORS, MAX_AUTHENTICATORS, MAX_NAME = 256, 16, 253
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+#: What names of objects are made of.
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that could not be converted, was was converted to something else, or must be done by hand.
+    """Something that could not be converted, was converted to something else, or must be done by hand.
 
     Attributes:
         field: field path in the converted policy; empty for all of it.
@@ -59,7 +60,7 @@ class Conversion:
 
 def is_name(name: object) -> TypeGuard[str]:
     """Return whether an object may have a name."""
-    return isinstance(name, str) and len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and len(name) <= MAX_NAME and NAME.fullmatch(name) is not None
 
 
 class Draft:
@@ -69,6 +70,11 @@ class Draft:
         self._objects: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._notes: list[Note] = []
         self._problems: list[Problem] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are problems."""
+        return bool(self._problems)
 
     def note(self, field: str, message: str) -> None:
         """Add a note, once."""

@@ -29,7 +29,7 @@ from sealgate.api.v1alpha1.model import API_VERSION
 from sealgate.api.v1alpha1.selectors import NAME_LABEL
 from sealgate.convert.kritis.authorities import InvalidAttestationAuthorityError, grafeas_spec
 from sealgate.convert.kritis.patterns import Exclusion, NoSelectorError, exclusion_of
-from sealgate.convert.results import Conversion, Note
+from sealgate.convert.results import MAX_AUTHENTICATORS, MAX_NAME, MAX_SELECTORS, Conversion, Note
 from sealgate.errors import PolicyError
 from sealgate.messages import quote
 
@@ -42,12 +42,6 @@ if TYPE_CHECKING:
 GROUP = "kritis.grafeas.io"
 AUTHORITY, POLICY, ALLOWLIST = "AttestationAuthority", "GenericAttestationPolicy", "AdmissionAllowlist"
 KINDS = (AUTHORITY, POLICY, ALLOWLIST)
-
-#: The most selectors and authenticators of one policy.
-MAX_SELECTORS = 256
-MAX_AUTHENTICATORS = 16
-#: The longest name of an object.
-MAX_NAME = 253
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAMESPACE = re.compile(rf"(?=.{{1,63}}$){_LABEL}")

@@ -98,6 +98,7 @@ def test_attack_35_large_bodies_are_received_a_few_at_a_time(environment: Webhoo
             response = pool.submit(environment.post, f"{path}?timeout=100ms", body, client="192.0.2.2").result(150)
             assert response.status_code == 503
             assert response.headers["Retry-After"] == "1"
+        assert environment.metric("sealgate_refused_reviews_total", limit="bodies") == 2
         assert environment.validate(review(pod(image))).allowed
         go.set()
         assert all(answer.result(150).get_json()["response"]["allowed"] for answer in taking)

@@ -177,6 +177,22 @@ OBSERVED = {
         },
         (_job("webhook"),),
     ),
+    "connections run out": Observed(
+        "SealgateConnectionsClosed",
+        {
+            'sealgate_closed_connections_total{JOB,limit="connections"}': "0+1x120",
+            'sealgate_closed_connections_total{JOB,limit="handshakes"}': "7x120",
+        },
+        ({"limit": "connections"},),
+    ),
+    "no thread for reviews": Observed(
+        "SealgateReviewsRefused",
+        {
+            'sealgate_refused_reviews_total{JOB,limit="threads"}': "0+1x120",
+            'sealgate_refused_reviews_total{JOB,limit="bodies"}': "7x120",
+        },
+        ({"limit": "threads"},),
+    ),
     "denials after a quiet day": Observed(
         "SealgateDenialSpike",
         {'sealgate_image_verdicts_total{JOB,reason="NoSignature",verdict="deny"}': f"0x{DAY - 20} 0+10x20"},

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
     from sealgate.findings import Finding
     from sealgate.policies.decisions import ImageVerdict
+    from sealgate.process.serving.limits import Crowding
     from sealgate.shared_cache.observers import Operation, Result
     from sealgate.verification.byte_cache import Usage
     from sealgate.verification.observers import CacheKind, CacheName, RefusalCause, StaleKind
 
 #: Seconds; from cached verdicts to the longest timeout of a webhook.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+#: What others had taken when a review is refused: room for large bodies and the time to decode them, or threads.
+ReviewLimit = Literal["bodies", "threads"]
 #: The most invalid objects that are named.
 MAX_UNREADABLE: Final = 100
 
@@ -118,12 +121,21 @@ class Metrics:
 
         Args:
             endpoint: "validate" or "mutate".
-            result: "allowed", "denied", "patched", "malformed" or "forbidden" (the caller is not permitted).
+            result: "allowed", "denied", "patched", "malformed", "forbidden" (the caller is not permitted) or "busy"
+                (its body could not be received and decoded in time).
             seconds: time until the response, in seconds.
         """
         count, latency = self._of_reviews(endpoint, result)
         count.inc()
         latency.observe(seconds)
+
+    def review_refused(self, limit: ReviewLimit) -> None:
+        """Count a review refused because of what others had taken."""
+        self._refused_reviews.labels(limit).inc()
+
+    def connection_closed(self, of: Crowding) -> None:
+        """Count a connection that was closed to make room for others, by what had run out."""
+        self._closed_connections.labels(of).inc()
 
     def decided(self, namespace: str, verdicts: tuple[ImageVerdict, ...]) -> None:
         """Count the verdicts of a review.
@@ -283,6 +295,18 @@ class Metrics:
             "Time from the arrival of an admission review to its response, in seconds.",
             ("endpoint",),
             buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._refused_reviews = Counter(
+            "sealgate_refused_reviews",
+            "Admission reviews refused because others had taken what they need, by the limit reached.",
+            ("limit",),
+            registry=self.registry,
+        )
+        self._closed_connections = Counter(
+            "sealgate_closed_connections",
+            "Connections closed to make room for others, by what had run out.",
+            ("limit",),
             registry=self.registry,
         )
         self.in_flight = Gauge(

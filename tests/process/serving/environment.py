@@ -36,6 +36,11 @@ class Serving:
         limits: what clients may take.
         loops: makes the event loop.
         tls: whether it serves over TLS.
+
+    Attributes:
+        log: what it has logged.
+        contexts_made: TLS contexts that it has asked for.
+        crowded: what has run out so far.
     """
 
     def __init__(
@@ -48,12 +53,13 @@ class Serving:
     ) -> None:
         self.log = io.StringIO()
         self.contexts_made = 0
+        self.crowded: set[str] = set()
         self._ca = trustme.CA() if tls else None
         if self._ca is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._ca.issue_cert("127.0.0.1").configure_cert(self._context)
         context = self._make_context if tls else None
-        self.server = Server(app, limits, configure_logs("json", self.log), context)
+        self.server = Server(app, limits, configure_logs("json", self.log), context, crowded=self.crowded.add)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.address: tuple[str, int] = self._listener.getsockname()
         self._loop = loops()

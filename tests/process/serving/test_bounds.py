@@ -185,6 +185,7 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(
         assert is_cut_off(silent[2])
         assert is_cut_off(kept[0])
         assert ask(kept[1]) == 200
+        assert served.crowded == {"connections"}
         app.go.set()
         assert response(busy)[0] == 200
 
@@ -198,6 +199,7 @@ def test_when_all_connections_are_at_work_a_new_one_is_closed(loops: Loops) -> N
         eventually(lambda: len(app.scopes) == 3)
         with served.connect() as client:
             assert is_cut_off(client)
+        assert served.crowded == {"connections"}
         app.go.set()
         assert [response(client)[0] for client in busy] == [200] * 3
         with served.connect() as client:
@@ -220,6 +222,7 @@ def test_accepting_goes_on_once_descriptors_are_free(loops: Loops) -> None:
             # The idle connection is closed, which is not enough here; the one at work stays.
             assert is_cut_off(idle)
             eventually(lambda: not served.server._accepting)
+            assert served.crowded == {"descriptors"}
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert ask(late) == 200
@@ -255,6 +258,7 @@ def test_handshakes_under_way_are_bounded_in_number(loops: Loops) -> None:
         assert is_cut_off(half_open[1])
         with served.open() as client:
             assert ask(client) == 200
+        assert served.crowded == {"handshakes"}
 
 
 def test_flood_of_handshakes_delays_established_connections_by_few_of_them(

@@ -50,6 +50,7 @@ def test_review_that_no_thread_takes_in_time_is_answered_with_when_to_retry(envi
         assert (late.allowed, late.code) == (False, 503)
         assert late.message == "the webhook has too many reviews that wait for registries; try again in 1 s"
         assert environment.mutate(review(pod(image)), "timeout=200ms").allowed
+        assert environment.metric("sealgate_refused_reviews_total", limit="threads") == 2
         assert [line["reason"] for line in environment.lines("review")] == ["too many reviews"] * 2
         go.set()
         assert first.result(150).allowed

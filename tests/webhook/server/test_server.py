@@ -250,6 +250,7 @@ def test_when_connections_run_out_the_most_idle_one_makes_room(environment: Webh
         for pool in idle:
             stack.callback(pool.clear)
             assert pool.request("GET", f"{server.url}/healthz").status == 200
+        assert 'sealgate_closed_connections_total{limit="connections"}' in server.metrics()
 
 
 def test_most_idle_connection_is_closed_without_free_descriptors(

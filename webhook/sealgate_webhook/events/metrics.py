@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealgate.process.serving.limits import Crowding
     from sealgate_webhook.events.pushes import Ignored
 
 #: Seconds; registries count half a second as a failure.
@@ -51,6 +52,12 @@ class EventMetrics:
         self._policies = Gauge(
             "sealgate_events_signing_policies", "Signing policies.", ("state",), registry=self.registry
         )
+        self._closed_connections = Counter(
+            "sealgate_closed_connections",
+            "Connections closed to make room for others, by what had run out.",
+            ("limit",),
+            registry=self.registry,
+        )
         self._certificate_errors = Counter(
             "sealgate_certificate_reload_failures",
             "Reloads of the serving certificate or the client CA rejected because the files were invalid.",
@@ -89,6 +96,10 @@ class EventMetrics:
     def certificate_refused(self) -> None:
         """Count a reload rejected because a certificate or CA file was invalid."""
         self._certificate_errors.inc()
+
+    def connection_closed(self, of: Crowding) -> None:
+        """Count a connection that was closed to make room for others, by what had run out."""
+        self._closed_connections.labels(of).inc()
 
     def internal_error(self) -> None:
         """Count an unexpected exception."""

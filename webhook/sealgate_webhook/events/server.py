@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sealgate.kubernetes.client import KubernetesAPI
     from sealgate.process.serving.asgi import ASGIApplication
+    from sealgate.process.serving.limits import Crowding
     from sealgate_webhook.events.config import EventsConfig
 
 #: Requests in progress at once: those of the sources (`app.MAX_AT_ONCE`), and others that are refused or probes.
@@ -94,6 +95,10 @@ class _EventsServer(ServerProcess):
     def task_failed(self) -> None:
         """Count it as an internal error."""
         self._metrics.internal_error()
+
+    def crowded(self, of: Crowding) -> None:
+        """Count it by what had run out."""
+        self._metrics.connection_closed(of)
 
     def _open_certificates(self, log: FilteringBoundLogger) -> CertificateFiles | None:
         tls = self._config.tls

@@ -20,7 +20,7 @@ from sealgate_webhook.admission.outcome import AdmissionHandler, AdmissionOutcom
 from sealgate_webhook.reviews.request import MalformedReviewError, decode_review
 from sealgate_webhook.reviews.response import ALLOWED, deny, encode_response
 from sealgate_webhook.server.decision_log import decision_fields
-from sealgate_webhook.server.heads import RETRY_SECONDS, RefusedRequestError
+from sealgate_webhook.server.heads import BUSY, RETRY_SECONDS, RefusedRequestError
 from sealgate_webhook.server.timeouts import answer_within
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ class AdmissionEndpoint:
     def refuse(self, error: RefusedRequestError, arrived: float) -> bytes:
         """Count and log a request that is not answered; return the body of its response."""
         self._metrics.reviewed(self._name, error.outcome, self._clock.monotonic() - arrived)
+        if error.outcome == BUSY:
+            self._metrics.review_refused("bodies")
         self._log.warning(f"{error.outcome} review", endpoint=self._name, status=error.line, problem=error.text)
         return f"{error.text}\n".encode()
 
@@ -191,6 +193,7 @@ class AdmissionEndpoint:
 
     def answer_busy(self, request: AdmissionRequest, arrived: float) -> bytes:
         """Return the response to a review that no thread could take before its deadline."""
+        self._metrics.review_refused("threads")
         message = f"the webhook has too many reviews that wait for registries; try again in {RETRY_SECONDS} s"
         outcome = identify(self._failed(message, "too many reviews", unavailable=True))
         return self._respond(request, outcome, encode_response(request.uid, outcome.response), arrived)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "application/json"
 #: Seconds after which a request that could not be taken may be sent again.
 RETRY_SECONDS: Final = 1
+#: Outcome of a request that could not be taken in time.
+BUSY: Final = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class RefusedRequestError(Exception):
         status: HTTP status.
         text: error message, foreign text already quoted.
         headers: further headers.
-        outcome: "malformed" or "forbidden", for metrics and log.
+        outcome: "malformed", "forbidden" or "busy", for metrics and log.
     """
 
     def __init__(
@@ -158,4 +160,5 @@ def busy() -> RefusedRequestError:
         503,
         f"too many large reviews at once; try again in {RETRY_SECONDS} s",
         (("Retry-After", str(RETRY_SECONDS)),),
+        outcome=BUSY,
     )

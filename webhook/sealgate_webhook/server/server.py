@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from sealgate.process.logs import LogStyle
     from sealgate.process.serving.asgi import ASGIApplication
+    from sealgate.process.serving.limits import Crowding
     from sealgate.shared_cache.settings import SharedCacheSettings
     from sealgate.verification.shared_level import SharedLevel
     from sealgate_webhook.admission.workloads import AdmissionRules
@@ -226,6 +227,10 @@ class _Server(ServerProcess):
     def task_failed(self) -> None:
         """Count it as an internal error."""
         self._metrics.internal_errors.inc()
+
+    def crowded(self, of: Crowding) -> None:
+        """Count it by what had run out."""
+        self._metrics.connection_closed(of)
 
     def _open_certificates(self) -> CertificateFiles | None:
         settings = self._settings

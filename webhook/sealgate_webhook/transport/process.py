@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.process.serving.asgi import ASGIApplication
+    from sealgate.process.serving.limits import Crowding
     from sealgate_webhook.transport.addresses import Address
     from sealgate_webhook.transport.tls import CertificateFiles
 
@@ -109,6 +110,10 @@ class ServerProcess(BaseApplication):
     def task_failed(self) -> None:
         """Count the failure of a task."""
 
+    @abstractmethod
+    def crowded(self, of: Crowding) -> None:
+        """Count a connection that was closed because these had run out."""
+
     def load_config(self) -> None:
         """Set the options that differ from gunicorn's defaults; command line and environment are ignored."""
         options: dict[str, object] = {
@@ -133,7 +138,7 @@ class ServerProcess(BaseApplication):
         limits = ServingLimits(connections=self._process.connections, keep_alive=self._process.keep_alive)
         certificates = self._certificates
         context = None if certificates is None else certificates.context
-        server = Server(self.application(), limits, self._log, context, self._describe)
+        server = Server(self.application(), limits, self._log, context, self._describe, self.crowded)
         return cast("_WSGIAppType", server)
 
     def _describe(self, connection: ssl.SSLObject) -> tuple[dict[str, Any], bool]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 #: Connections that may wait to be accepted.
 BACKLOG: Final = 1024
+
+#: What has run out when a connection is closed to make room for others: one of the limits below, or the process's
+#: file descriptors.
+Crowding = Literal["connections", "handshakes", "descriptors"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sealgate.process.serving.asgi import ASGIApplication, Scope
     from sealgate.process.serving.exchange import Exchange
-    from sealgate.process.serving.limits import ServingLimits
+    from sealgate.process.serving.limits import Crowding, ServingLimits
 
 #: Connections accepted in one turn of the event loop.
 ACCEPTS: Final = 32
@@ -39,6 +39,10 @@ def _describe_nothing(_connection: ssl.SSLObject) -> tuple[dict[str, Any], bool]
     return {}, True
 
 
+def _count_nothing(_of: Crowding) -> None:
+    return
+
+
 class Server:
     """Serves an ASGI 3 application over HTTP/1.1.
 
@@ -49,6 +53,7 @@ class Server:
         context: returns the TLS context of a new connection; None for plain HTTP.
         describe: returns, for a request, what is known of its TLS connection (keys of the scope), and whether the
             connection may be kept after the response.
+        crowded: called each time a connection is closed to make room for others, with what has run out.
 
     Attributes:
         address: host and port of the first listener.
@@ -64,6 +69,7 @@ class Server:
         log: FilteringBoundLogger,
         context: Callable[[], ssl.SSLContext] | None = None,
         describe: Callable[[ssl.SSLObject], tuple[dict[str, Any], bool]] = _describe_nothing,
+        crowded: Callable[[Crowding], None] = _count_nothing,
     ) -> None:
         self.limits = limits
         self.context = context
@@ -74,6 +80,7 @@ class Server:
         self.waits: Waits[Connection] = Waits(limits)
         self._app = app
         self._log = log
+        self._crowded = crowded
         self._listeners: Sequence[socket.socket] = ()
         self._accepting = False
         self._connections: set[Connection] = set()
@@ -165,6 +172,7 @@ class Server:
         self._handshakes.popleft().shake_hands()
         shaking = self.waits.within(Phase.HANDSHAKE)
         if len(shaking) > self.limits.handshakes:
+            self._crowded("handshakes")
             self.expire(next(iter(shaking)))
         self._shaking = bool(self._handshakes)
         if self._shaking:
@@ -186,6 +194,7 @@ class Server:
 
     def _make_room(self) -> None:
         """Close the connection that has been idle longest; its descriptor is free in the next turn."""
+        self._crowded("descriptors")
         longest = self.waits.longest()
         if longest is not None:
             self.expire(longest)
@@ -195,6 +204,7 @@ class Server:
 
     def _admit(self, client: socket.socket, peer: tuple[str, int]) -> None:
         if len(self._connections) >= self.limits.connections:
+            self._crowded("connections")
             longest = self.waits.longest()
             if longest is None:
                 client.close()

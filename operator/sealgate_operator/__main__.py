@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate_operator.application import Operator
 from sealgate_operator.config import OperatorConfig
 from sealgate_operator.process import exit_at_once, run_replica
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     return run_replica(arguments, "sealgate_operator", "Run sealgate's operator.", OperatorConfig, _build)
 
 
-def _build(config: OperatorConfig, **given: Any) -> Operator:  # noqa: ANN401 - as `run_replica` gives it
-    return Operator(config, identities=config.kms.identities(os.environ), **given)
+def _build(config: OperatorConfig, clock: Clock, **given: Any) -> Operator:  # noqa: ANN401 - as `run_replica` gives it
+    return Operator(config, clock=clock, identities=config.kms.identities(os.environ, clock), **given)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic.alias_generators import to_camel
 
 from sealgate.api.v1alpha1.verification_exception import MAX_HOURS
+from sealgate.kms.metadata_identities import metadata_identities
 from sealgate.kms.platform import GOOGLE_TOKEN, VAULT_TOKEN, TokenFile, platform_identities
 from sealgate.process.config import RegistriesConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.clocks import Clock
     from sealgate.kms.credentials import Identities
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
@@ -94,21 +96,33 @@ class KMSConfig(Settings):
     Attributes:
         google_audience: provider of the workload identity pool that takes the ServiceAccount's token; empty for none.
         vault_address: the address of Vault that the ServiceAccount's token for it may be sent to; empty for none.
+        metadata_services: providers for which the metadata service of the node is asked for the identity.
+        azure_client_id: client ID of the managed identity, where a node of Azure has several; empty for its only one.
     """
 
     google_audience: str = Field(default="", pattern=r"^[!-~]*$", max_length=1024)
     vault_address: str = Field(default="", pattern=r"^(https?://[^/?#@\s]+/?)?$", max_length=512)
+    metadata_services: list[Literal["aws", "azure", "google", "huawei"]] = Field(default_factory=list, max_length=4)
+    azure_client_id: str = Field(default="", pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")
 
-    def identities(self, environ: Mapping[str, str]) -> Identities:
+    @model_validator(mode="after")
+    def _google_has_one_identity(self) -> KMSConfig:
+        if self.google_audience and "google" in self.metadata_services:
+            raise ValueError("kms.google has audience and metadataService; set one of them")
+        return self
+
+    def identities(self, environ: Mapping[str, str], clock: Clock) -> Identities:
         """Return the identities of the process.
 
         Args:
             environ: its environment, which platforms write to.
+            clock: measures how long what metadata services give is valid.
         """
         return platform_identities(
             environ,
             google=TokenFile(self.google_audience, GOOGLE_TOKEN),
             vault=TokenFile(self.vault_address, VAULT_TOKEN),
+            metadata=metadata_identities(self.metadata_services, environ, clock, azure_client=self.azure_client_id),
         )
 
 

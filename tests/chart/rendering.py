@@ -39,6 +39,8 @@ VALUE_SETS: dict[str, Manifest] = {
         },
         "cache": {"mebibytes": 2000000},
         "kms": {
+            "aws": {"metadataService": True},
+            "azure": {"metadataService": True, "clientId": "99990000-1111-2222-3333-444455556666"},
             "google": {"audience": GOOGLE},
             "vault": {"address": "https://vault.test:8200", "audience": "vault.test"},
         },

@@ -7,12 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sealgate.clocks import SystemClock
 from sealgate.errors import UnavailableError
 from sealgate.kms.platform import GOOGLE_TOKEN, VAULT_TOKEN
 from sealgate_operator.config import OperatorConfig
+from sealgate_operator.worker.config import WorkerConfig
 from sealgate_webhook.events.server import DRAIN_SECONDS
 from sealgate_webhook.server.timeouts import MAX_SECONDS
-from tests.chart.rendering import GOOGLE, VALUE_SETS, Manifest, config, find, pods, render, webhooks
+from tests.chart.rendering import (
+    CHART,
+    GOOGLE,
+    NAMESPACE,
+    VALUE_SETS,
+    Manifest,
+    config,
+    find,
+    helm,
+    pods,
+    render,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +106,7 @@ def test_operator_and_worker_get_a_token_for_a_key_service(
         mounts = [mount for mount in container["volumeMounts"] if mount["name"] == name]
         assert mounts == [{"name": name, "mountPath": str(path.parent), "readOnly": True}]
     assert config(manifests, "operator")["kms"] == config(manifests, "signing-worker")["kms"]
-    identities = OperatorConfig.model_validate(config(manifests, "operator")).kms.identities({})
+    identities = OperatorConfig.model_validate(config(manifests, "operator")).kms.identities({}, SystemClock())
     with pytest.raises(UnavailableError, match=f"{path} cannot be read"):
         identities.read(name.removesuffix("-token"))
 
@@ -216,3 +230,53 @@ def _container(component: str) -> Manifest:
     (container,) = _spec(component)["containers"]
     assert isinstance(container, dict)
     return container
+
+
+@pytest.mark.parametrize(
+    ("provider", "ports", "addresses"),
+    [
+        ("aws", [80], ["169.254.170.23/32", "fd00:ec2::23/128"]),
+        ("azure", [80], ["169.254.169.254/32"]),
+        ("google", [80, 988], ["169.254.169.254/32", "169.254.169.252/32"]),
+        ("huawei", [80], ["169.254.169.254/32"]),
+    ],
+)
+def test_metadata_service_is_open_to_those_that_ask_it(provider: str, ports: list[int], addresses: list[str]) -> None:
+    own = {"ports": [{"port": 443, "protocol": "TCP"}]}
+    quiet: Manifest = {
+        "signing": {"enabled": True},
+        "webhook": {"pullSecrets": {"enabled": False}},
+        "reports": {"enabled": True},
+        "networkPolicy": {"egress": [own]},
+    }
+    rule = {
+        "ports": [{"port": port, "protocol": "TCP"} for port in ports],
+        "to": [{"ipBlock": {"cidr": address}} for address in addresses],
+    }
+    keys: Manifest = {"kms": {provider: {"metadataService": True}}}
+    pulls: Manifest = {
+        "registries": {"platformCredentials": [{"provider": provider, "hosts": ["a.test"], "metadataService": True}]}
+    }
+    for values, components in ((keys, ("operator", "signing-worker")), (pulls, ("webhook", "reports"))):
+        manifests = render({**quiet, **values})
+        policies = [obj for obj in manifests if obj["kind"] == "NetworkPolicy"]
+        opened = [obj["metadata"]["name"] for obj in policies if rule in obj["spec"]["egress"]]
+        assert sorted(opened) == sorted(f"sealgate-{component}" for component in components)
+        assert str(policies).count("169.254.") == 2 * len([each for each in addresses if each.startswith("169")])
+
+
+def test_operator_and_worker_ask_the_metadata_services_of_the_values_alone() -> None:
+    signing: Manifest = {"signing": {"enabled": True}, "webhook": {"pullSecrets": {"enabled": False}}}
+    for kms, asked in (({}, []), ({"huawei": {"metadataService": True}}, ["huawei"])):
+        manifests = render({**signing, "kms": kms})
+        for component, model in (("operator", OperatorConfig), ("signing-worker", WorkerConfig)):
+            assert model.model_validate(config(manifests, component)).kms.metadata_services == asked
+
+
+def test_google_has_one_identity() -> None:
+    done = helm(
+        *("template", "sealgate", str(CHART), "--namespace", NAMESPACE),
+        values={"kms": {"google": {"audience": GOOGLE, "metadataService": True}}},
+    )
+    assert done.returncode != 0
+    assert "kms.google has audience and metadataService: set one of them" in done.stderr

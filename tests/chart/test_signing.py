@@ -206,7 +206,7 @@ def test_the_worker_is_configured_by_the_values() -> None:
     assert written == {
         "metricsListen": "0.0.0.0:8080",
         "lease": "sealgate-signing",
-        "kms": {"googleAudience": "", "vaultAddress": ""},
+        "kms": {"googleAudience": "", "vaultAddress": "", "metadataServices": [], "azureClientId": ""},
         "secretsNamespace": SECRETS_NAMESPACE,
         "secrets": [
             {"name": "push", "hosts": ["registry.example.org", "registry.test:5000"]},

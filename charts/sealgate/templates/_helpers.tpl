@@ -285,6 +285,43 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{- /* The identities with which the operator and the signing worker ask key management services. */ -}}
+{{- define "sealgate.kms.settings" -}}
+{{- with .Values.kms -}}
+{{- if and .google.audience .google.metadataService -}}
+{{- fail "kms.google has audience and metadataService: set one of them" -}}
+{{- end -}}
+googleAudience: {{ .google.audience | quote }}
+vaultAddress: {{ .vault.address | quote }}
+metadataServices: {{ include "sealgate.kms.metadataServices" $ }}
+azureClientId: {{ .azure.clientId | quote }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The providers whose metadata service is asked for an identity for keys, as JSON. */ -}}
+{{- define "sealgate.kms.metadataServices" -}}
+{{- $found := list -}}
+{{- range $provider := list "aws" "azure" "google" "huawei" -}}
+{{- if (index $.Values.kms $provider).metadataService }}{{ $found = append $found $provider }}{{ end -}}
+{{- end -}}
+{{ toJson $found }}
+{{- end -}}
+
+{{- /* The providers whose metadata service a component asks, as JSON: of keys, or of pull credentials.
+       Takes (dict "root" $ "component" "webhook"). */ -}}
+{{- define "sealgate.metadataServices" -}}
+{{- $found := list -}}
+{{- if has .component (list "operator" "signing-worker") -}}
+{{- $found = include "sealgate.kms.metadataServices" .root | fromJsonArray -}}
+{{- end -}}
+{{- if has .component (list "webhook" "reports") -}}
+{{- range .root.Values.registries.platformCredentials -}}
+{{- if .metadataService }}{{ $found = append $found .provider }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{ toJson ($found | uniq) }}
+{{- end -}}
+
 {{- /* The tokens with which the operator and the signing worker ask key management services. */ -}}
 {{- define "sealgate.kms.mounts" -}}
 {{- with .Values.kms -}}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sealgate_operator.process import exit_at_once, run_replica
 from sealgate_operator.worker.application import Worker
 from sealgate_operator.worker.config import WorkerConfig
+
+if TYPE_CHECKING:
+    from sealgate.clocks import Clock
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     return run_replica(arguments, "sealgate_operator.worker", "Run sealgate's signing worker.", WorkerConfig, _build)
 
 
-def _build(config: WorkerConfig, **given: Any) -> Worker:  # noqa: ANN401 - as `run_replica` gives it
-    return Worker(config, identities=config.kms.identities(os.environ), **given)
+def _build(config: WorkerConfig, clock: Clock, **given: Any) -> Worker:  # noqa: ANN401 - as `run_replica` gives it
+    return Worker(config, clock=clock, identities=config.kms.identities(os.environ, clock), **given)
 
 
 if __name__ == "__main__":

@@ -54,18 +54,6 @@ class HuaweiCredentials:
         )
 
 
-def access_key_of(answer: Mapping[str, object], what: str) -> HuaweiCredentials:
-    """Return the temporary access key in an answer of IAM or of the metadata service.
-
-    Raises:
-        UnavailableError: it is missing or something else.
-    """
-    found = member(answer, "credential", what)
-    names = {"accessKey": "access", "secretKey": "secret", "securityToken": "securitytoken"}
-    data = {key: text(found, name, what).encode() for key, name in names.items()}
-    return HuaweiCredentials.from_secret(f"the response of {what}", data)
-
-
 def federate(provider: str, token: str, endpoint: str, source: str, services: Services) -> HuaweiCredentials:
     """Return an access key for a token of another issuer, which is valid for `SESSION_SECONDS`.
 
@@ -92,7 +80,10 @@ def federate(provider: str, token: str, endpoint: str, source: str, services: Se
     identity = {"methods": ["token"], "token": {"id": issued, "duration_seconds": SESSION_SECONDS}}
     body = json.dumps({"auth": {"identity": identity}}).encode()
     call = Call("POST", f"{endpoint}/v3.0/OS-CREDENTIAL/securitytokens", _JSON, body, None, source)
-    return access_key_of(ask_object(services, call, _IAM), _IAM)
+    found = member(ask_object(services, call, _IAM), "credential", _IAM)
+    names = {"accessKey": "access", "secretKey": "secret", "securityToken": "securitytoken"}
+    data = {key: text(found, name, _IAM).encode() for key, name in names.items()}
+    return HuaweiCredentials.from_secret(f"the response of {_IAM}", data)
 
 
 def sign_request(  # noqa: PLR0913, PLR0917 - the parts of a request, who signs it and when

@@ -1,10 +1,11 @@
 """Credentials for key management services: from Secrets, or those that the platform gives to this process.
 
 A platform's identity is a token in a file that the platform renews (a projected ServiceAccount token), and what is
-beside it in the environment. No metadata address is asked for one. Which file it is, and for a token that the service
-itself gets, to which address it may be sent, is set by who installs sealgate and never by an object.
+beside it in the environment; or what the metadata service of the node gives, where the settings say so. Which of them
+it is, and for a token that the service itself gets, to which address it may be sent, is set by who installs sealgate
+and never by an object.
 
-Both kinds may have to be exchanged for a session at the service. Sessions are cached until shortly before they end, by
+All kinds may have to be exchanged for a session at the service. Sessions are cached until shortly before they end, by
 the content of the credentials, so that changed credentials never get a session of the former ones.
 """
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.services import CredentialsSecret, ServiceCA
     from sealgate.clocks import Clock
     from sealgate.cloud.identities import PlatformIdentity
+    from sealgate.kms.metadata_identities import MetadataIdentity
     from sealgate.service_secrets import ServiceSecrets
 
 #: The most sessions that are cached.
@@ -63,20 +65,32 @@ class Identities:
 
     Args:
         platform: identities by provider ("aws"); none by default.
+        metadata: those of the metadata service, in place of the platform's others; none by default.
     """
 
-    def __init__(self, platform: Mapping[str, PlatformIdentity] | None = None) -> None:
+    def __init__(
+        self,
+        platform: Mapping[str, PlatformIdentity] | None = None,
+        metadata: Mapping[str, MetadataIdentity] | None = None,
+    ) -> None:
         self._platform = dict(platform or {})
+        self._metadata = dict(metadata or {})
         self._lock = threading.Lock()
         # With beginning and end of each, in the clock's monotonic seconds.
         self._sessions: LRUCache[SessionKey, tuple[object, float, float]] = LRUCache(MAX_SESSIONS)
 
-    def read(self, provider: str) -> Credentials:
+    def read(self, provider: str, resource: str = "") -> Credentials:
         """Return the platform's credentials for a provider.
+
+        Args:
+            provider: the provider's field in `KMSSource` ("aws").
+            resource: what the credentials of a metadata service are for; see `MetadataIdentity.read`.
 
         Raises:
             UnavailableError: there are none.
         """
+        if provider in self._metadata:
+            return self._metadata[provider].read(resource)
         identity = self._platform.get(provider)
         if identity is None:
             msg = (
@@ -128,18 +142,19 @@ class KMSCredentials:
         """Return the whole content of a Secret; see `ServiceSecrets.read`."""
         return self._secrets.read(name)
 
-    def of(self, provider: str, secret: CredentialsSecret | None) -> Credentials:
+    def of(self, provider: str, secret: CredentialsSecret | None, resource: str = "") -> Credentials:
         """Return the credentials in a Secret; those of the platform where none is named.
 
         Args:
             provider: the provider's field in `KMSSource` ("aws").
             secret: the Secret that the key names, if any.
+            resource: see `Identities.read`.
 
         Raises:
             UnavailableError: they are not there.
         """
         if secret is None:
-            return self.identities.read(provider)
+            return self.identities.read(provider, resource)
         return Credentials(secret.name, self._secrets.read(secret.name))
 
 

@@ -1,4 +1,4 @@
-"""Finds the identities that a platform gives to this process: tokens in files, with what is beside them.
+"""Finds the identities that a platform gives to this process: tokens in files, or what a metadata service gives.
 
 - AWS: the role of a ServiceAccount (IRSA). EKS sets `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`.
 - Azure: an application or managed identity that is federated with a ServiceAccount (workload identity). A webhook sets
@@ -6,7 +6,8 @@
 - Google: a projected token of the ServiceAccount, for the workload identity pool that the settings name.
 - Vault: a projected token of the ServiceAccount, for the one address that the settings name.
 
-The files have to exist only when a key needs them.
+The files have to exist only when a key needs them. Metadata services are asked only for the providers that the settings
+list, and then in place of files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from sealgate.kms.credentials import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sealgate.kms.metadata_identities import MetadataIdentity
 
 #: Where the chart mounts the tokens.
 GOOGLE_TOKEN = Path("/var/run/secrets/sealgate.dev/google/token")
@@ -40,7 +43,11 @@ class TokenFile:
 
 
 def platform_identities(
-    environ: Mapping[str, str], *, google: TokenFile | None = None, vault: TokenFile | None = None
+    environ: Mapping[str, str],
+    *,
+    google: TokenFile | None = None,
+    vault: TokenFile | None = None,
+    metadata: Mapping[str, MetadataIdentity] | None = None,
 ) -> Identities:
     """Return the identities of this process.
 
@@ -48,6 +55,7 @@ def platform_identities(
         environ: the environment, for AWS and Azure.
         google: token for Google.
         vault: token for Vault.
+        metadata: identities of the metadata service, by provider; none by default.
     """
     of_environment = {"aws": aws_identity(environ), "azure": azure_identity(environ)}
     found = {provider: identity for provider, identity in of_environment.items() if identity is not None}
@@ -57,4 +65,4 @@ def platform_identities(
     if vault is not None and vault.belongs:
         data = {"address": vault.belongs.encode()}
         found["vault"] = PlatformIdentity("the ServiceAccount's token for Vault", vault.path, "jwt", data)
-    return Identities(found)
+    return Identities(found, metadata)

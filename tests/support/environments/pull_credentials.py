@@ -43,6 +43,9 @@ class RoutedServices:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._client.close()
 
     def services(self, deadline: Deadline) -> Services:

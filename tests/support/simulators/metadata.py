@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from sealgate.http.connections import Guard
 
 
+#: What a managed identity gets tokens for: registries, key vaults and managed HSMs.
+RESOURCES = tuple(
+    f"https://{name}" for name in ("containerregistry.azure.net", "vault.azure.net", "managedhsm.azure.net")
+)
+
+
 class MetadataSimulator(HTTPSimulator):
     """EKS Pod Identity, Google's, Azure's and Huawei's metadata service; see `HTTPSimulator`.
 
@@ -25,6 +31,7 @@ class MetadataSimulator(HTTPSimulator):
         access_key: what the agent of EKS answers.
         bearer: the token that the others answer.
         flavor: the header of Google's answers.
+        lifetime: seconds for which all of it is valid.
         dialed: the address of every connection.
     """
 
@@ -34,6 +41,7 @@ class MetadataSimulator(HTTPSimulator):
         self.access_key = ("ASIAPOD", "secret-of-pod", "session/of+pod==")
         self.bearer = "from-metadata"
         self.flavor = "Google"
+        self.lifetime = 3600
         self.dialed: list[tuple[str, int]] = []
         super().__init__(**more)
 
@@ -62,26 +70,28 @@ class MetadataSimulator(HTTPSimulator):
         if request.headers.get("authorization") != self.token:
             return json_answer({"code": "AccessDenied", "message": "said in words"}, 401)
         key, secret, token = self.access_key
-        end = (self.clock.now() + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return json_answer({"AccessKeyId": key, "SecretAccessKey": secret, "Token": token, "Expiration": end})
+        return json_answer({"AccessKeyId": key, "SecretAccessKey": secret, "Token": token, "Expiration": self._end("")})
 
     def _google(self, request: RecordedRequest) -> Answer:
         if request.headers.get("metadata-flavor") != "Google" or "x-forwarded-for" in request.headers:
             return Answer(403)
-        answer = json_answer({"access_token": self.bearer, "expires_in": 3599, "token_type": "Bearer"})
+        answer = json_answer({"access_token": self.bearer, "expires_in": self.lifetime, "token_type": "Bearer"})
         answer.headers["Metadata-Flavor"] = self.flavor
         return answer
 
     def _huawei(self, request: RecordedRequest) -> Answer:
         del request
         key, secret, token = self.access_key
-        found = {"access": key, "secret": secret, "securitytoken": token, "expires_at": "2099-01-01T00:00:00.000000Z"}
+        found = {"access": key, "secret": secret, "securitytoken": token, "expires_at": self._end(".000000")}
         return json_answer({"credential": found})
 
     def _azure(self, request: RecordedRequest) -> Answer:
-        wanted = {"api-version": "2018-02-01", "resource": "https://containerregistry.azure.net"}
         asked = dict(request.query)
-        if request.headers.get("metadata") != "true" or asked | wanted != asked:
+        known = asked.get("api-version") == "2018-02-01" and asked.get("resource") in RESOURCES
+        if request.headers.get("metadata") != "true" or not known:
             return Answer(400)
         # All members are text, as Azure has them.
-        return json_answer({"access_token": self.bearer, "expires_in": "3600", "token_type": "Bearer"})
+        return json_answer({"access_token": self.bearer, "expires_in": str(self.lifetime), "token_type": "Bearer"})
+
+    def _end(self, fraction: str) -> str:
+        return (self.clock.now() + timedelta(seconds=self.lifetime)).strftime(f"%Y-%m-%dT%H:%M:%S{fraction}Z")

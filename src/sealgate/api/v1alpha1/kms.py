@@ -35,8 +35,10 @@ class HuaweiKMS(RegionalKey):
     region: Region = Field(description="Region of the key, such as cn-north-4.")
     project_id: HuaweiID = Field(description="Project of the key.")
     key_id: HuaweiID = Field(description="The key's id.")
-    credentials_secret: CredentialsSecret = Field(
-        description="Secret with accessKey and secretKey, and securityToken with temporary ones."
+    credentials_secret: CredentialsSecret | None = Field(
+        default=None,
+        description="Secret with accessKey and secretKey, and securityToken with temporary ones. Default: the agency "
+        "of the node (the chart's value kms.huawei.metadataService).",
     )
     endpoint: Endpoint | None = Field(
         default=None, description="Address of the service. Default https://kms.REGION.myhuaweicloud.com."

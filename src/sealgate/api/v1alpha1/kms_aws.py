@@ -40,7 +40,7 @@ class AWSKMS(RegionalKey):
     credentials_secret: CredentialsSecret | None = Field(
         default=None,
         description="Secret with accessKeyId and secretAccessKey, and sessionToken with temporary ones. Default: the "
-        "IAM role of sealgate's ServiceAccount (IRSA).",
+        "IAM role of sealgate's ServiceAccount (IRSA, or EKS Pod Identity).",
     )
     endpoint: Endpoint | None = Field(
         default=None, description="Address of the service. Default https://kms.REGION.amazonaws.com."

@@ -26,7 +26,7 @@ class AzureKMS(ProviderKey):
     credentials_secret: CredentialsSecret | None = Field(
         default=None,
         description="Secret with tenantId, clientId and clientSecret of an application. Default: the workload identity "
-        "of sealgate's ServiceAccount.",
+        "of sealgate's ServiceAccount, or a managed identity of the node (the chart's value kms.azure).",
     )
     ca: ServiceCA | None = Field(default=None, description="CA of the vault, if it is private.")
 

@@ -38,7 +38,7 @@ class GoogleKMS(ProviderKey):
     credentials_secret: CredentialsSecret | None = Field(
         default=None,
         description="Secret with key.json, a key of a service account; and address, if endpoint is set. Default: "
-        "workload identity federation of sealgate's ServiceAccount (the chart's value kms.google.audience).",
+        "the workload identity of sealgate's ServiceAccount (the chart's value kms.google).",
     )
     endpoint: Endpoint | None = Field(default=None, description=f"Address of the service. Default {GOOGLE_KMS}.")
     ca: ServiceCA | None = Field(default=None, description="CA of the service, if it is private.")

@@ -23,6 +23,7 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
 from sealgate.messages import quote
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +60,12 @@ class _Cloud:
     authority: str
 
     @property
+    def resource(self) -> str:
+        return f"https://{self.domain}"
+
+    @property
     def scope(self) -> str:
-        return f"https://{self.domain}/.default"
+        return f"{self.resource}/.default"
 
 
 _PUBLIC = _Cloud("vault.azure.net", "https://login.microsoftonline.com")
@@ -176,20 +181,24 @@ class _Caller:
         self._source = source
         self._keys = f"{source.url}/keys/{source.key}"
         self._identities = secrets.identities
-        self._given = given = secrets.of("azure", source.credentials_secret)
         self._services = services
         self._clock = clock
-        self._application = AzureApplication.from_secret(given.source, given.data)
         url = parse_url(source.url)
         host = url.origin.authority
         found = next((cloud for cloud in _CLOUDS if host.endswith(f".{cloud.domain}")), None)
         self._cloud = found or _PUBLIC
+        self._given = given = secrets.of("azure", source.credentials_secret, self._cloud.resource)
+        # An application logs in for a token; that of a managed identity is there already.
+        self._caller: AzureApplication | str
+        if "accessToken" in given.data:
+            self._caller = text_member(given.source, given.data, "accessToken")
+        else:
+            self._caller = AzureApplication.from_secret(given.source, given.data)
         public = source.url if found is not None and url.origin.scheme == "https" else None
         require_address(given, source.url, source.ca, public)
 
     def call(self, method: str, below: str, members: Mapping[str, object] | None = None) -> Mapping[str, object]:
-        token = self._identities.session(self._session, self._clock, self._log_in)
-        headers = {"accept": "application/json", "authorization": f"Bearer {token}"}
+        headers = {"accept": "application/json", "authorization": f"Bearer {self._bearer()}"}
         body = None
         if members is not None:
             headers["content-type"] = "application/json"
@@ -199,7 +208,8 @@ class _Caller:
         try:
             return ask_object(self._services, call, _WHAT)
         except UnauthorizedError:
-            self._identities.refused(self._session, self._clock)
+            if isinstance(self._caller, AzureApplication):
+                self._identities.refused(self._session(self._caller), self._clock)
             raise
 
     def versions(self) -> dict[str, KMSKey | None]:
@@ -265,11 +275,16 @@ class _Caller:
         """See that an answer is about the key that was asked for; names of keys have no case."""
         same(kid.rpartition("/keys/")[2].lower(), f"{self._source.key}/{version}".lower(), _WHAT)
 
-    @property
-    def _session(self) -> SessionKey:
-        url = self._application.token_url(self._cloud.authority)
+    def _bearer(self) -> str:
+        caller = self._caller
+        if isinstance(caller, str):
+            return caller
+        return self._identities.session(self._session(caller), self._clock, lambda: self._log_in(caller))
+
+    def _session(self, application: AzureApplication) -> SessionKey:
+        url = application.token_url(self._cloud.authority)
         return SessionKey(f"{url} {self._cloud.scope}", None, self._given.digest)
 
-    def _log_in(self) -> tuple[str, float]:
+    def _log_in(self, application: AzureApplication) -> tuple[str, float]:
         cloud = self._cloud
-        return log_in(self._application, cloud.authority, cloud.scope, self._given.source, self._services)
+        return log_in(application, cloud.authority, cloud.scope, self._given.source, self._services)

@@ -20,7 +20,7 @@ from sealgate.keys.algorithms import Algorithm
 from sealgate.kms.credentials import SessionKey, require_address
 from sealgate.kms.interface import MAX_VERSIONS, KMSKey, SigningService, SigningTask, refused
 from sealgate.messages import quote
-from sealgate.service_secrets import optional_text_member
+from sealgate.service_secrets import optional_text_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,10 @@ class _Caller:
         self._given = given = secrets.of("google", source.credentials_secret)
         self._services = services
         self._clock = clock
-        self._caller: ServiceAccountKey | WorkloadIdentity
-        if "subjectToken" in given.data:
+        self._caller: ServiceAccountKey | WorkloadIdentity | str
+        if "accessToken" in given.data:  # of the metadata service
+            self._caller = text_member(given.source, given.data, "accessToken")
+        elif "subjectToken" in given.data:
             self._caller = WorkloadIdentity.from_members(given.source, given.data)
         else:
             self._caller = ServiceAccountKey.from_secret(given.source, given.data)
@@ -171,6 +173,8 @@ class _Caller:
 
     def _bearer(self) -> str:
         caller = self._caller
+        if isinstance(caller, str):
+            return caller
         if isinstance(caller, ServiceAccountKey):
             return caller.bearer(f"{GOOGLE_KMS}/", self._clock.now())
         return self._identities.session(self._session, self._clock, lambda: self._exchange(caller))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealgate.api.v1alpha1.kms import HuaweiKMS
     from sealgate.clocks import Clock
     from sealgate.http.interface import Services
-    from sealgate.service_secrets import ServiceSecrets
+    from sealgate.kms.credentials import KMSCredentials
 
 _WHAT = "Huawei DEW"
 _ENABLED = "2"
@@ -39,7 +39,7 @@ _KINDS: Mapping[str, str] = {
 }
 
 
-def fetch(source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
+def fetch(source: HuaweiKMS, secrets: KMSCredentials, services: Services, clock: Clock) -> tuple[KMSKey, ...]:
     """Ask for a key, which has one version; see `sealgate.kms.interface.Fetch`."""
     caller = _Caller(source, secrets, services, clock)
     try:
@@ -59,7 +59,7 @@ def fetch(source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock:
     return (KMSKey("", state, text(answer, "public_key", _WHAT), kind),)
 
 
-def sign(source: HuaweiKMS, task: SigningTask, secrets: ServiceSecrets, services: Services, clock: Clock) -> bytes:
+def sign(source: HuaweiKMS, task: SigningTask, secrets: KMSCredentials, services: Services, clock: Clock) -> bytes:
     """Ask for a signature over a digest, which is all that SM2 keys sign; see `sealgate.kms.interface.Sign`."""
     answer = _Caller(source, secrets, services, clock).call(
         "sign",
@@ -108,10 +108,10 @@ def _what_is_wrong(details: Mapping[str, object], state: str) -> tuple[str, str]
 class _Caller:
     """Calls of the API about one key."""
 
-    def __init__(self, source: HuaweiKMS, secrets: ServiceSecrets, services: Services, clock: Clock) -> None:
-        name = source.credentials_secret.name
+    def __init__(self, source: HuaweiKMS, secrets: KMSCredentials, services: Services, clock: Clock) -> None:
         self._source = source
-        self._credentials = HuaweiCredentials.from_secret(name, secrets.read(name))
+        self._given = given = secrets.of("huawei", source.credentials_secret)
+        self._credentials = HuaweiCredentials.from_secret(given.source, given.data)
         self._services = services
         self._clock = clock
 
@@ -122,4 +122,4 @@ class _Caller:
         given = {"content-type": "application/json", "x-project-id": source.project_id}
         headers = sign_request("POST", url, given, body, self._credentials, self._clock.now())
         ca = source.ca.pem if source.ca is not None else None
-        return ask_object(self._services, Call("POST", url, headers, body, ca, source.credentials_secret.name), _WHAT)
+        return ask_object(self._services, Call("POST", url, headers, body, ca, self._given.source), _WHAT)

@@ -11,24 +11,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sealgate.cloud.aws import ERROR_CODES, AWSCredentials, Scope, WebIdentity, assume_role, sign_post
-from sealgate.cloud.identities import PlatformIdentity, aws_identity
-from sealgate.cloud.responses import Call, ask_object, base64_text, object_of, objects, same, text, unexpected
-from sealgate.errors import UnavailableError
-from sealgate.http.metadata import MetadataEndpoint
+from sealgate.cloud.identities import aws_identity
+from sealgate.cloud.metadata import PodIdentity
+from sealgate.cloud.responses import Call, ask_object, base64_text, objects, same, text, unexpected
 from sealgate.messages import quote
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid, require_identity
 from sealgate.registry.credentials import Login
-from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealgate.clocks import Clock
+    from sealgate.cloud.identities import PlatformIdentity
     from sealgate.pull_credentials.interface import CloudServices
     from sealgate.pull_credentials.settings import PlatformCredentials
 
@@ -40,8 +38,6 @@ HOST: Final = re.compile(
 _WHAT = "Amazon ECR"
 _TARGET = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
 _USERNAME = "AWS"
-_AGENT = "the agent of EKS Pod Identity"
-_AGENTS: Final = (MetadataEndpoint.EKS_POD_IDENTITY, MetadataEndpoint.EKS_POD_IDENTITY_IPV6)
 
 
 def open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]) -> ECRLogin:
@@ -50,7 +46,7 @@ def open_login(entry: PlatformCredentials, host: str, environ: Mapping[str, str]
     matched = HOST.fullmatch(host)
     if matched is None:
         raise invalid(entry.provider, f"{quote(host)} is not ACCOUNT.dkr.ecr.REGION.amazonaws.com")
-    role: Role | PodIdentity = PodIdentity.of(environ) if entry.metadata_service else Role(aws_identity(environ))
+    role: Role | PodRole = PodRole(PodIdentity.of(environ)) if entry.metadata_service else Role(aws_identity(environ))
     return ECRLogin(host, matched["account"], matched["region"], matched["domain"], role)
 
 
@@ -74,8 +70,9 @@ class Role:
         """The role."""
         return f"the IAM role {quote(self._arn)}"
 
-    def access_key(self, sts: str, services: CloudServices) -> AWSCredentials:
+    def access_key(self, sts: str, services: CloudServices, clock: Clock) -> AWSCredentials:
         """Return an access key; the token goes to STS."""
+        del clock
         given = require_identity(self.token, "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE").read()
         return assume_role(WebIdentity.from_members(given.source, given.data), sts, given.source, services)
 
@@ -85,48 +82,26 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class PodIdentity:
+class PodRole:
     """The role of the ServiceAccount, by the agent of EKS Pod Identity on the node.
 
     Attributes:
-        address: where the environment says that the agent is; only the fixed addresses are asked.
-        token: file of the token for the agent.
+        agent: where the agent is.
     """
 
-    address: str
-    token: PlatformIdentity | None
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> PodIdentity:
-        """Read the variables that EKS sets."""
-        file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-        token = PlatformIdentity(_AGENT, Path(file), "token", {}) if file else None
-        return cls(environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""), token)
+    agent: PodIdentity
+    who: ClassVar[str] = "the role of EKS Pod Identity"
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The agent: there is one role for each ServiceAccount."""
-        return ("pod identity", self.address)
+        return ("pod identity", self.agent.address)
 
-    @property
-    def who(self) -> str:
-        """The role, whose name is not known here."""
-        return "the role of EKS Pod Identity"
-
-    def access_key(self, sts: str, services: CloudServices) -> AWSCredentials:
+    def access_key(self, sts: str, services: CloudServices, clock: Clock) -> AWSCredentials:
         """Return an access key; the token goes to the agent."""
         del sts
-        token = require_identity(self.token, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-        endpoint = next((each for each in _AGENTS if each.url == self.address), None)
-        if endpoint is None:
-            msg = f"AWS_CONTAINER_CREDENTIALS_FULL_URI is not {' or '.join(each.url for each in _AGENTS)}"
-            raise UnavailableError(msg)
-        given = token.read()
-        headers = {"accept": "application/json", "authorization": text_member(given.source, given.data, "token")}
-        answer = object_of(services.metadata(endpoint, headers), _AGENT)
-        names = {"accessKeyId": "AccessKeyId", "secretAccessKey": "SecretAccessKey", "sessionToken": "Token"}
-        data = {key: text(answer, name, _AGENT).encode() for key, name in names.items()}
-        return AWSCredentials.from_secret(f"the response of {_AGENT}", data)
+        given = self.agent.access_key(services.metadata, clock).credentials
+        return AWSCredentials.from_secret(given.source, given.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +122,7 @@ class ECRLogin:
     account: str
     region: str
     domain: str
-    role: Role | PodIdentity
+    role: Role | PodRole
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -169,7 +144,7 @@ class ECRLogin:
 
     def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Ask for an authorization token; see `RegistryLogin.log_in`."""
-        key = self.role.access_key(f"https://sts.{self.region}.{self.domain}", services)
+        key = self.role.access_key(f"https://sts.{self.region}.{self.domain}", services, clock)
         answer = self._ask(key, services, clock)
         found = objects(answer.get("authorizationData"), _WHAT)
         if len(found) != 1:

@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 
 from sealgate.cloud.azure import AzureApplication, log_in
 from sealgate.cloud.identities import azure_identity
-from sealgate.cloud.responses import Call, ask_object, object_of, text, unexpected
-from sealgate.http.metadata import MetadataEndpoint
+from sealgate.cloud.metadata import azure_token
+from sealgate.cloud.responses import Call, ask_object, text, unexpected
 from sealgate.messages import quote
 from sealgate.parsing import strict_json
 from sealgate.pull_credentials.interface import Issued
@@ -44,7 +44,6 @@ _AUTHORITIES: Final[Mapping[str, str]] = {
 _WHAT = "Azure Container Registry"
 #: Registries of all clouds accept this audience (azure-containerregistry 1.2.0).
 _RESOURCE = "https://containerregistry.azure.net"
-_METADATA = "the metadata service"
 _CLIENT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _API_VERSION = "2021-07-01"
 
@@ -116,11 +115,8 @@ class ManagedIdentity:
 
     def token(self, services: CloudServices) -> str:
         """Return a token of Entra ID for registries."""
-        query = {"api-version": "2018-02-01", "resource": _RESOURCE}
-        query |= {"client_id": self.client} if self.client else {}
-        answer = object_of(services.metadata(MetadataEndpoint.AZURE, {"Metadata": "true"}, query), _METADATA)
-        found = {"access_token": text(answer, "access_token", _METADATA).encode()}
-        return text_member(f"the response of {_METADATA}", found, "access_token")
+        given = azure_token(self.client, _RESOURCE, services.metadata).credentials
+        return text_member(given.source, given.data, "accessToken")
 
 
 @dataclass(frozen=True, slots=True)

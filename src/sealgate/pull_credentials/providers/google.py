@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from sealgate.cloud.google import STS_URL, WorkloadIdentity, exchange, impersonate
 from sealgate.cloud.identities import PlatformIdentity
-from sealgate.cloud.responses import bearer, object_of, unexpected
-from sealgate.http.metadata import MetadataEndpoint
+from sealgate.cloud.metadata import google_token
 from sealgate.messages import quote
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid
 from sealgate.registry.credentials import Login
+from sealgate.service_secrets import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,6 @@ _AUDIENCE: Final = re.compile(
 )
 _EMAIL: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,62}@[a-z0-9][-a-z0-9.]{0,253}\.gserviceaccount\.com")
 _USERNAME = "oauth2accesstoken"
-_METADATA, _FLAVOR = "the metadata service", "Google"
 #: What a token may do is bounded by the roles of its principal; registries accept no narrower scope of all of them.
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 #: A token that is only exchanged for one of a service account may do nothing else.
@@ -100,7 +99,7 @@ class GoogleLogin:
 
     def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Exchange the token; see `RegistryLogin.log_in`."""
-        token, seconds = self._ask_metadata(services) if self.token is None else self._exchange(self.token, services)
+        token, seconds = _ask_metadata(services) if self.token is None else self._exchange(self.token, services)
         if self.account:
             token, seconds = impersonate(self.account, token, _SCOPE, services, clock)
         return Issued(Login(_USERNAME, token), seconds)
@@ -110,9 +109,7 @@ class GoogleLogin:
         identity = WorkloadIdentity.from_members(given.source, given.data)
         return exchange(identity, _SCOPE_OF_IAM if self.account else _SCOPE, STS_URL, given.source, services)
 
-    def _ask_metadata(self, services: CloudServices) -> tuple[str, float]:
-        response = services.metadata(MetadataEndpoint.GOOGLE, {"Metadata-Flavor": _FLAVOR})
-        answer = object_of(response, _METADATA)
-        if response.headers.get("metadata-flavor") != _FLAVOR:
-            raise unexpected(_METADATA, "it is not that of Google")
-        return bearer(answer, _METADATA)
+
+def _ask_metadata(services: CloudServices) -> tuple[str, float]:
+    given = google_token(services.metadata)
+    return text_member(given.credentials.source, given.credentials.data, "accessToken"), given.seconds

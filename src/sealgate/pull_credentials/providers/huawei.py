@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from sealgate.cloud.huawei import SESSION_SECONDS, HuaweiCredentials, access_key_of, federate, sign_request
+from sealgate.cloud.huawei import SESSION_SECONDS, HuaweiCredentials, federate, sign_request
 from sealgate.cloud.identities import PlatformIdentity
+from sealgate.cloud.metadata import huawei_access_key
 from sealgate.cloud.responses import Call, base64_text, member, object_of, send, unexpected
-from sealgate.http.metadata import MetadataEndpoint
 from sealgate.messages import quote
 from sealgate.pull_credentials.interface import Issued
 from sealgate.pull_credentials.settings import invalid
@@ -36,7 +36,6 @@ HOST: Final = re.compile(
 _PROJECT: Final = re.compile(r"[0-9a-f]{32}")
 _PROVIDER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WHAT = "Huawei Cloud SWR"
-_METADATA = "the metadata service"
 _MEMBER = "idToken"
 
 
@@ -81,8 +80,9 @@ class Federation:
         """The identity provider."""
         return f"the ServiceAccount at the identity provider {self.provider}"
 
-    def access_key(self, endpoint: str, services: CloudServices) -> HuaweiCredentials:
+    def access_key(self, endpoint: str, services: CloudServices, clock: Clock) -> HuaweiCredentials:
         """Return an access key; the token goes to IAM."""
+        del clock
         given = self.token.read()
         token = text_member(given.source, given.data, _MEMBER)
         return federate(self.provider, token, endpoint, given.source, services)
@@ -96,10 +96,11 @@ class Agency:
     who: ClassVar[str] = "the agency of the node"
     remedy: ClassVar[str] = "give the node an agency for ECS"
 
-    def access_key(self, endpoint: str, services: CloudServices) -> HuaweiCredentials:
+    def access_key(self, endpoint: str, services: CloudServices, clock: Clock) -> HuaweiCredentials:
         """Return an access key of the agency."""
         del endpoint
-        return access_key_of(object_of(services.metadata(MetadataEndpoint.HUAWEI, {}), _METADATA), _METADATA)
+        given = huawei_access_key(services.metadata, clock).credentials
+        return HuaweiCredentials.from_secret(given.source, given.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class SWRLogin:
 
     def log_in(self, services: CloudServices, clock: Clock) -> Issued:
         """Ask for a temporary login; see `RegistryLogin.log_in`."""
-        key = self.source.access_key(f"https://iam.{self.region}.{self.domain}", services)
+        key = self.source.access_key(f"https://iam.{self.region}.{self.domain}", services, clock)
         url = f"https://swr-api.{self.region}.{self.domain}/v2/manage/utils/secret?projectname={self.region}"
         given = {"content-type": "application/json", "x-project-id": self.project}
         headers = sign_request("POST", url, given, None, key, clock.now())

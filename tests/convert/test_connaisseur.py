@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLE = Path(__file__).parents[1] / "data" / "convert" / "connaisseur" / "values.yaml"
 PEMS = [public_pem(new_key("ECDSA P-256", f"connaisseur-{number}")) for number in range(3)]
 KEY = {"name": "default", "key": PEMS[0]}
+ED25519 = public_pem(new_key("Ed25519", "connaisseur"))
 KEYLESS = {"name": "default", "keyless": {"issuer": ISSUER, "subject": WORKFLOW}}
 CA = Authority("notation").pem
 PATTERN = "ghcr.io/shop/*:*"
@@ -36,6 +37,10 @@ def values(validator: Mapping[str, Any], options: Mapping[str, Any] | None = Non
 
 def cosign(*roots: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "cosign", "trustRoots": list(roots), **more}
+
+
+def notaryv1(*roots: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "notaryv1", "trustRoots": list(roots), **more}
 
 
 def signed_by(pem: str) -> dict[str, Any]:
@@ -146,6 +151,37 @@ def test_of_several_certificates_of_a_trust_root_the_first_is_trusted(tmp_path: 
     assert "the first certificate alone" in notes
 
 
+@pytest.mark.parametrize(
+    ("validator", "options", "expected"),
+    [
+        (notaryv1(KEY), {}, {"server": "https://notary.docker.io", "releasesOnly": True}),
+        (
+            notaryv1(KEY, host="notary.example.org", cert=CA),
+            {"delegations": ["a", "targets/b", "a"]},
+            {
+                "server": "https://notary.example.org",
+                "ca": {"pem": CA},
+                "roles": [{"name": f"targets/{name}", "anyPermittedKey": True} for name in "ab"],
+            },
+        ),
+    ],
+)
+def test_root_keys_of_notary_are_pinned(
+    tmp_path: Path, validator: Mapping[str, Any], options: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    specs, notes = convert(tmp_path, values(validator, options))
+    pinned = {"root": {"pem": PEMS[0]}, "allowAnyTag": True}
+    assert specs["Authenticator", "v.default"] == {"notary": {**expected, **pinned}}
+    assert "registries.ca" not in notes
+
+
+def test_every_trust_root_of_notary_must_have_signed(tmp_path: Path) -> None:
+    roots = [{"name": name, "key": pem} for name, pem in zip("abc", PEMS, strict=True)]
+    specs, _ = convert(tmp_path, values(notaryv1(*roots), {"trustRoot": "*"}))
+    required = [spec["require"]["authenticators"] for (kind, _), spec in specs.items() if kind == "VerificationPolicy"]
+    assert required == [["v.a"], ["v.b"], ["v.c"]]
+
+
 def test_two_rules_with_other_options_have_authenticators_of_their_own(tmp_path: Path) -> None:
     source = values(cosign(KEY), UNLOGGED)
     source["application"]["policy"].append({"pattern": "ghcr.io/other/*:*", "validator": "v"})
@@ -158,7 +194,14 @@ def test_two_rules_with_other_options_have_authenticators_of_their_own(tmp_path:
     ("validator", "options", "why"),
     [
         ({"type": "static", "approve": False}, {}, ""),
-        ({"type": "notaryv1", "trustRoots": [KEY]}, {}, "write notary with the root"),
+        (notaryv1({"name": "default", "key": f"{PEMS[0]}\n"}), {}, "one public key"),
+        (notaryv1({"name": "default", "key": ED25519}), {}, "not a key of ECDSA or RSA"),
+        (notaryv1({"name": "default", "cert": CA}), {}, "trustRoots.cert has no equivalent"),
+        (notaryv1(KEY), {"trustRoot": "other"}, "must be a trust root"),
+        (notaryv1(KEY), {"delegations": ["a/b"]}, "not a delegation of targets"),
+        (notaryv1(KEY), {"delegations": ["A"]}, "sealgate does not accept its roles"),
+        (notaryv1(KEY), {"threshold": 2}, "with.threshold has no equivalent"),
+        (notaryv1(KEY, host="https://u@n"), {}, "sealgate does not accept its server"),
         ({"type": "gpg"}, {}, "not known"),
         (cosign(), {}, "has no trustRoots"),
         (cosign(KEY), {"trustRoot": "other"}, "asks for more trust roots"),

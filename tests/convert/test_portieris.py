@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import yaml
 from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.convert.test_policy_controller import convert
+from tests.support.signers.private_keys import new_key, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,8 @@ DATA = Path(__file__).parents[1] / "data"
 EXAMPLE = DATA / "convert" / "portieris" / "policies.yaml"
 KEYRING = next((DATA / "simple_signing" / "keys").glob("*.asc")).read_text()
 SIGNED = {"simple": {"requirements": [{"type": "signedBy", "keySecret": "k", "keySecretNamespace": "keys"}]}}
+PEM = public_pem(new_key("ECDSA P-256", "portieris"))
+TRUST = {"enabled": True, "trustServer": "https://notary.example.org"}
 NAMES = ("keys.k", "pub", "team.k", "portieris.shop-pubkey", "portieris.vendor-pubkey", "team.team-pubkey")
 
 
@@ -34,6 +38,12 @@ def policy(*repositories: Mapping[str, Any], name: str = "p", namespace: str | N
 
 def repository(name: str = "icr.io/shop/*", /, **policy: Any) -> dict[str, Any]:
     return {"name": name, "policy": policy}
+
+
+def signer(name: str, namespace: str, /, **values: str) -> dict[str, Any]:
+    """Return a Secret with a signer of Notary."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
 def keyring(name: str) -> dict[str, Any]:
@@ -138,6 +148,34 @@ def test_an_exempt_tag_says_nothing_of_digests(tmp_path: Path) -> None:
     assert "digest" not in notes
 
 
+def test_signers_of_notary_are_those_of_the_secrets(tmp_path: Path) -> None:
+    by_docker = PEM.replace("KEY-----\n", "KEY-----\nrole: alice\n\n", 1)
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in (("name", "bob"), ("publicKey", PEM))}
+    secrets = [
+        signer("alice-key", "team", name="alice", publicKey=by_docker),
+        signer("alice-key", "other", name="mallory", publicKey=PEM),
+        {**signer("bob-key", "team"), "data": encoded},
+    ]
+    trust = {**TRUST, "signerSecrets": [{"name": "alice-key"}, {"name": "bob-key"}]}
+    specs, notes = converted(tmp_path, policy(repository(trust=trust), namespace="team"), *secrets)
+    common = {"server": "https://notary.example.org", "root": {"keyId": "0" * 64}}
+    roles = [{"name": f"targets/{name}", "keys": [{"pem": PEM}]} for name in ("alice", "bob")]
+    assert specs["Authenticator", "team.p.0.released"] == {"notary": common}
+    assert specs["Authenticator", "team.p.0.signers"] == {"notary": {**common, "roles": roles}}
+    required = [spec["require"]["authenticators"] for (kind, _), spec in specs.items() if kind == "VerificationPolicy"]
+    assert required == [["team.p.0.released"], ["team.p.0.signers"]]
+    assert "replace root.keyId" in notes
+    assert "Secret" not in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "server"), [("library/*", "https://notary.docker.io"), ("quay.io/*", "https://quay.io:443")]
+)
+def test_notary_servers_of_well_known_registries_are_named(tmp_path: Path, name: str, server: str) -> None:
+    specs, _ = converted(tmp_path, policy(repository(name, trust={"enabled": True})))
+    assert specs["Authenticator", "p.0.released"]["notary"]["server"] == server
+
+
 def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: Path) -> None:
     cluster = policy(repository("*"), name="all")
     specs, _ = converted(tmp_path, cluster, policy(repository(**SIGNED), namespace="team"))
@@ -158,7 +196,13 @@ def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: P
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"trust": {"enabled": True}}, "here the root is pinned"),
+        ({"trust": {"enabled": True}}, "write trust.trustServer"),
+        ({"trust": {**TRUST, "signerSecrets": [{"name": "bob"}]}}, "convert it together"),
+        ({"trust": {**TRUST, "signerSecrets": [{"name": "shared"}]}}, "not the same in all namespaces"),
+        ({"trust": {**TRUST, "signerSecrets": [{"name": "empty"}]}}, "has no publicKey"),
+        ({"trust": {**TRUST, "signerSecrets": [{"name": "odd"}]}}, "not base64"),
+        ({"trust": {**TRUST, "signerSecrets": {}, "more": 1}}, "policy.trust.more has no equivalent"),
+        ({"trust": TRUST, **SIGNED}, "both simple and trust"),
         ({"vulnerability": {"ICCRVA": {"enabled": True}}}, "vulnerability reports"),
         ({"va": {"enabled": True}}, "policy.va has no equivalent"),
         ({"simple": {"requirements": [{"type": "reject"}]}}, ""),
@@ -178,14 +222,20 @@ def test_image_policies_hide_the_cluster_policies_of_their_namespace(tmp_path: P
             },
             "unknown type matchRepoDigestOrExact",
         ),
-        ({"trust": {"enabled": []}}, "here the root is pinned"),
+        ({"trust": {"enabled": []}}, "must be true or false"),
         ({"simple": {**SIGNED["simple"], "storeURL": "ftp://x"}}, "sealgate does not accept its store"),
     ],
 )
 def test_a_repository_that_cannot_be_met_here_denies_its_images(
     tmp_path: Path, asked: Mapping[str, Any], why: str
 ) -> None:
-    specs, notes = converted(tmp_path, policy(repository("*"), repository(**asked)))
+    secrets = [
+        signer("shared", "a", name="alice", publicKey=PEM),
+        signer("shared", "b", name="bob", publicKey=PEM),
+        signer("empty", "a", name="alice"),
+        {**signer("odd", "a"), "data": {"name": "?"}},
+    ]
+    specs, notes = converted(tmp_path, policy(repository("*"), repository(**asked)), *secrets)
     images = {"images": [{"repository": "**"}], "excludeImages": [{"repository": "icr.io/shop/**"}]}
     assert {key: spec for key, spec in specs.items() if key[0] == "VerificationPolicy"} == {
         ("VerificationPolicy", "p.0"): {"action": "Exempt", **images}
@@ -221,6 +271,6 @@ def test_what_decides_about_the_images_must_have_an_equivalent(
 def test_the_example_is_converted(tmp_path: Path) -> None:
     specs, notes = converted(tmp_path, *yaml.safe_load_all(EXAMPLE.read_text()))
     assert [name for kind, name in specs if kind == "VerificationPolicy"] == [
-        *("cluster.0", "cluster.1", "cluster.2", "team.own.0")
+        *("cluster.0", "cluster.1", "cluster.2", "cluster.3", "team.own.0")
     ]
-    assert "spec.repositories[3]: its images are denied" in notes
+    assert "cluster.3, spec.repositories[3]: Portieris trusts the root that it sees first" in notes

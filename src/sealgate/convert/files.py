@@ -52,7 +52,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     ratify_1.GROUP: ratify_1.KINDS,
 }
 #: The groups of other objects that decide beside those of a tool.
-_BESIDE: Mapping[str, tuple[str, ...]] = {ratify_1.GROUP: gatekeeper.GROUPS}
+_BESIDE: Mapping[str, tuple[str, ...]] = {ratify_1.GROUP: gatekeeper.GROUPS, portieris.GROUP: ("v1",)}
 
 
 def convert_texts(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import ValidationError
 
 from sealgate.reasons import Reason
 from tests.support.environments.notary import ADMIN, PATH, RELEASES, TAG, role
@@ -257,3 +259,58 @@ def test_without_roles_expired_targets_are_the_end(environment: NotaryEnvironmen
     environment.repository.expire("targets")
     environment.repository.publish()
     environment.refuses(Reason.EXPIRED, roles=[])
+
+
+def test_role_may_count_every_key_that_the_owner_permits(environment: NotaryEnvironment) -> None:
+    roles = [{"name": RELEASES, "anyPermittedKey": True}, role(ADMIN, environment.bob)]
+    verified = environment.verify(roles=roles)
+    assert verified.fingerprints == (environment.alice.fingerprint, environment.bob.fingerprint)
+    assert environment.check(roles=roles).keys_at(environment.clock.now()) is None
+    del environment.repository.signed[RELEASES]["targets"][TAG]
+    environment.repository.publish()
+    environment.refuses(Reason.NO_SIGNATURE, roles=roles)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"roles": [{"name": RELEASES}]}, "has no keys"),
+        ({"roles": [{"name": RELEASES, "keys": []}]}, "at least 1 item"),
+        ({"roles": [{"name": RELEASES, "keys": [{"keyId": "4a" * 32}], "anyPermittedKey": True}]}, "write either"),
+        ({"roles": [{"name": RELEASES, "anyPermittedKey": True}], "releasesOnly": True}, "beside roles"),
+    ],
+)
+def test_who_signs_is_said_once(environment: NotaryEnvironment, fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        environment.spec(**fields)
+
+
+def test_releases_alone_count_where_there_are_delegations(environment: NotaryEnvironment) -> None:
+    alone: dict[str, Any] = {"roles": [], "releasesOnly": True}
+    assert environment.verify(**alone).fingerprints == (environment.alice.fingerprint,)
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    del environment.repository.signed[RELEASES]["targets"][TAG]
+    environment.repository.publish()
+    environment.verify(roles=[])
+    environment.refuses(Reason.NO_SIGNATURE, **alone)
+
+
+def test_expired_releases_are_not_replaced_by_targets(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    environment.repository.expire(RELEASES)
+    environment.repository.publish()
+    environment.verify(roles=[])
+    environment.refuses(Reason.EXPIRED, roles=[], releasesOnly=True)
+
+
+def test_missing_releases_are_not_replaced_by_targets(environment: NotaryEnvironment) -> None:
+    environment.repository.sign_tag(TAG, environment.manifest, "targets")
+    delegations = environment.repository.signed["targets"]["delegations"]
+    delegations["roles"] = [one for one in delegations["roles"] if one["name"] != RELEASES]
+    environment.repository.publish()
+    environment.verify(roles=[])
+    environment.refuses(Reason.NO_SIGNATURE, roles=[], releasesOnly=True)
+    delegations["roles"] = []
+    environment.repository.publish()
+    (signer,) = environment.repository.signers["targets"]
+    assert environment.verify(roles=[], releasesOnly=True).fingerprints == (signer.fingerprint,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from sealgate.api.v1alpha1.model import FormatSpec, KeySource, Model, SecretKeySelector, exactly_one, numbered
 
@@ -89,15 +89,37 @@ class NotaryKey(KeySource):
 
 
 class NotaryRole(Model):
-    """A role that must name the image's tag, and whose signature on that counts."""
+    """A role that must name the image's tag, and whose signature on that counts. Exactly one of keys and any key."""
 
     name: RoleName = Field(description="targets, or a delegation: targets/releases, targets/<UCP team>.")
-    keys: tuple[NotaryKey, ...] = Field(
+    keys: tuple[NotaryKey, ...] | None = Field(
+        default=None,
         min_length=1,
         max_length=64,
         description="Accepted signers; any one of them will do. The role's own list of keys, which belongs to the "
         "repository's owner, must have the signer as well.",
     )
+    any_permitted_key: bool = Field(
+        default=False,
+        description="Instead of keys: whether every signer counts that the repository's owner permits for the role.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.keys) != (has(self.anyPermittedKey) && self.anyPermittedKey)",
+                    "message": "write either keys or anyPermittedKey: true",
+                }
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _says_who_signs(self) -> Self:
+        if (self.keys is None) is not self.any_permitted_key:
+            raise ValueError("has no keys, or has them beside anyPermittedKey; write either")
+        return self
 
 
 class NotaryService(Model):
@@ -126,9 +148,32 @@ class NotarySpec(NotaryService, FormatSpec):
         description="Roles that must all name the tag with the same digest. None listed: docker's own order, "
         "targets/releases and then targets, signed by keys that the repository's owner chooses.",
     )
+    releases_only: bool = Field(
+        default=False,
+        description="Whether targets/releases alone counts in a repository that has delegations; it must then be "
+        "there. Without it targets counts for the tags that targets/releases does not name, as with docker. Not "
+        "beside roles.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!(has(self.releasesOnly) && self.releasesOnly && has(self.roles) && size(self.roles) > 0)",
+                    "message": "releasesOnly is not for use beside roles: remove one of them",
+                }
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _has_one_order(self) -> Self:
+        if self.releases_only and self.roles:
+            raise ValueError("has releasesOnly beside roles: remove one of them")
+        return self
 
     def key_sources(self) -> Iterator[tuple[str, KeySource]]:
         """Yield the pin of the root, and the accepted signers of every role."""
         yield "root", self.root
         for field, role in numbered("roles", self.roles):
-            yield from numbered(f"{field}.keys", role.keys)
+            yield from numbered(f"{field}.keys", role.keys or ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sealgate.convert.connaisseur.notary import notary_spec
 from sealgate.convert.results import MAX_AUTHENTICATORS
 from sealgate.convert.signers import (
     ROOT_KEY,
@@ -32,6 +33,7 @@ _COMMON = frozenset({"name", "type", "auth", "cert", "trustRoots"})
 _OWN_SIGSTORE = ("rekorPubkey", "fulcioCert", "ctLogPubkey")
 _WITH = frozenset({"trustRoot", "mode"})
 _WITH_COSIGN = _WITH | {"verifyInTransparencyLog", "verifySCT", "threshold", "required"}
+_WITH_NOTARY = _WITH | {"delegations"}
 _WITH_NOTATION = _WITH | {"verificationLevel", "verifyTimestamp"}
 #: Values that say the same as a member that is not there.
 _UNSET: tuple[object, ...] = (None, [], {}, "", 0)
@@ -64,17 +66,14 @@ def required_signers(
         notes.append(
             "auth is not in policies here: set registries.dockerConfigSecret or webhook.pullSecrets in the chart"
         )
-    if validator.get("cert"):
+    if validator.get("cert") and kind != "notaryv1":
         notes.append("cert is not in policies here: set registries.ca in the chart")
     if kind == "cosign":
         return _cosign(validator, options, public_root, notes), notes
     if kind == "notation":
         return [([_notation(validator, options, notes)], 1)], notes
     if kind == "notaryv1":
-        raise NoEquivalentError(
-            "notaryv1 takes targets/releases alone where a repository has delegations, with the keys that its owner "
-            "chose; write notary with the root, and roles with the keys of the signers, by hand"
-        )
+        return _notary(validator, options), notes
     raise NoEquivalentError(f"validators of the type {quote(kind, 64)} are not known")
 
 
@@ -159,6 +158,18 @@ def _trusted_root(validator: Mapping[str, Any], public_root: str | None, notes: 
         f"Secret {quote(name, 64)} in sealgate's namespace, as {ROOT_KEY}"
     )
     return secret_root(name)
+
+
+def _notary(validator: Mapping[str, Any], options: Mapping[str, Any]) -> list[tuple[Signers, int]]:
+    """Return one authenticator for each trust root, all of which must be met."""
+    only_members(validator, _COMMON | {"host"}, "")
+    only_members(options, _WITH_NOTARY, "with.", _UNSET)
+    roots, delegations = _roots(validator), options.get("delegations") or []
+    name = str(options.get("trustRoot") or "default")
+    if (name != "*" and name not in roots) or not isinstance(delegations, list):
+        raise NoEquivalentError("with.trustRoot must be a trust root of the validator, and with.delegations a list")
+    chosen = roots if name == "*" else {name: roots[name]}
+    return [([(one, notary_spec(root, validator, delegations))], 1) for one, root in chosen.items()]
 
 
 def _notation(validator: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> tuple[str, dict[str, Any]]:

@@ -23,6 +23,7 @@ from sealgate.convert.containers.requirements import (
     NoEquivalentError as NoIdentityError,
 )
 from sealgate.convert.portieris.patterns import RepositoryName, parse_name
+from sealgate.convert.portieris.trust import SignerSecrets, is_secret, notary_specs
 from sealgate.convert.precedence import Rule, put_policies
 from sealgate.convert.results import Draft, is_name
 from sealgate.convert.selectors import NoSelectorError
@@ -57,7 +58,7 @@ def convert_portieris(documents: Sequence[Document]) -> Conversion:
     """Convert ClusterImagePolicies and ImagePolicies.
 
     Args:
-        documents: objects of the group `portieris.cloud.ibm.com`; other kinds are skipped.
+        documents: objects of the group `portieris.cloud.ibm.com`, and Secrets of signers; other kinds are skipped.
 
     Raises:
         PolicyError: an object is not valid, or something that decides which images it is about has no equivalent.
@@ -70,9 +71,11 @@ class _Converter:
 
     def __init__(self) -> None:
         self._draft = Draft()
+        self._secrets = SignerSecrets(())
 
     def convert(self, documents: Sequence[Document]) -> Conversion:
         """Return the objects."""
+        self._secrets = SignerSecrets(documents)
         spaces: defaultdict[str, list[Document]] = defaultdict(list)
         for document in documents:
             space = self._space(document)
@@ -98,6 +101,8 @@ class _Converter:
         value = document.value
         metadata, spec = value.get("metadata"), value.get("spec")
         metadata = metadata if isinstance(metadata, Mapping) else {}
+        if is_secret(value):
+            return None
         if value.get("kind") not in KINDS:
             self._draft.note(
                 "", f"{quote(value.get('kind'), 64)} {quote(metadata.get('name'), 64)} has no equivalent; left out"
@@ -128,7 +133,7 @@ class _Converter:
                 continue
             requires: tuple[Mapping[str, Any], ...] | None
             try:
-                requires = self._requires(document, field, name, space, repository.get("policy") or {})
+                requires = self._requires(document, field, name, space, repository.get("policy") or {}, parsed)
             except NoEquivalentError as error:
                 self._draft.note(f"{owner}, {field}", f"its images are denied: {error}")
                 requires = None
@@ -155,7 +160,7 @@ class _Converter:
             yield Rule(document, field, name, quote(parsed.text), found, found, requires), parsed
 
     def _requires(
-        self, document: Document, field: str, name: str, space: str, policy: object
+        self, document: Document, field: str, name: str, space: str, policy: object, parsed: RepositoryName
     ) -> tuple[Mapping[str, Any], ...] | None:
         """Return what the images of a repository must meet; None if they are denied.
 
@@ -165,11 +170,6 @@ class _Converter:
         policy = mapping(policy, "policy")
         only_members(policy, _POLICY, "policy.", _UNSET)
         trust = mapping(policy.get("trust") or {}, "policy.trust")
-        if trust.get("enabled") not in (None, False):
-            raise NoEquivalentError(
-                "trust accepts the root that it sees first, and here the root is pinned; write notary with the root, "
-                "and roles with the keys of signerSecrets"
-            )
         scans = mapping(policy.get("vulnerability") or {}, "policy.vulnerability")
         only_members(scans, frozenset({"ICCRVA"}), "policy.vulnerability.", _UNSET)
         if mapping(scans.get("ICCRVA") or {}, "policy.vulnerability.ICCRVA").get("enabled") not in (None, False):
@@ -179,6 +179,10 @@ class _Converter:
         listed = simple.get("requirements") or []
         if not isinstance(listed, list):
             raise NoEquivalentError("policy.simple.requirements must be a list")
+        if trust.get("enabled") not in (None, False):
+            if listed:
+                raise NoEquivalentError("Portieris denies all images for which both simple and trust are asked")
+            return self._trusted(document, field, name, space, trust, parsed)
         found: list[Mapping[str, Any]] = []
         for number, given in enumerate(listed):
             requirement = mapping(given, "policy.simple.requirements")
@@ -190,6 +194,19 @@ class _Converter:
             spec = self._signed_by(f"{name}, {field}", space, requirement, simple)
             self._draft.put(document, field, "Authenticator", f"{name}.{number}", spec)
             found.append({"authenticators": [f"{name}.{number}"]})
+        return tuple(found)
+
+    def _trusted(
+        self, document: Document, field: str, name: str, space: str, trust: Mapping[str, Any], parsed: RepositoryName
+    ) -> tuple[Mapping[str, Any], ...]:
+        notes: list[str] = []
+        repository = str(parsed.selectors[0]["repository"])
+        found = []
+        for end, spec in notary_specs(trust, repository, space, self._secrets, notes).items():
+            self._draft.put(document, field, "Authenticator", f"{name}.{end}", spec)
+            found.append({"authenticators": [f"{name}.{end}"]})
+        for note in notes:
+            self._draft.note(f"{name}, {field}", note)
         return tuple(found)
 
     def _signed_by(

@@ -212,7 +212,7 @@ def read_pin(root: NotaryRoot) -> RootPin:
 
 
 def read_signers(role: NotaryRole, keys: KeyResolver, field: str) -> tuple[AcceptedKey, ...]:
-    """Return the signers that a policy accepts for a role.
+    """Return the signers that a policy lists for a role.
 
     Args:
         role: the role.
@@ -224,7 +224,7 @@ def read_signers(role: NotaryRole, keys: KeyResolver, field: str) -> tuple[Accep
         UnavailableError: one is not there (yet).
     """
     accepted: list[AcceptedKey] = []
-    for number, entry in enumerate(role.keys):
+    for number, entry in enumerate(role.keys or ()):
         with in_field(f"{field}.keys[{number}]"):
             accepted.append(_read_signer(entry, keys))
     return tuple(accepted)

@@ -64,10 +64,15 @@ class Roles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequiredRole:
-    """A role that must name the tag, signed by one of the policy's own list of keys."""
+    """A role that must name the tag.
+
+    Attributes:
+        name: of the role.
+        accepted: the policy's own list of keys, one of which must have signed; None for the role's own list alone.
+    """
 
     name: str
-    accepted: tuple[AcceptedKey, ...]
+    accepted: tuple[AcceptedKey, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,15 @@ class RequiredRoles:
     roles: tuple[RequiredRole, ...]
 
     def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
-        """Return the accepted signers of all roles; None if one is known by its key id and not by its fingerprint."""
+        """Return the accepted signers of all roles; None if one is not known by its fingerprint."""
         found: list[CheckKey] = []
-        for accepted in (accepted for role in self.roles for accepted in role.accepted):
-            if accepted.fingerprint is None:
+        for role in self.roles:
+            if role.accepted is None:
                 return None
-            found.append(accepted.check_key(accepted.fingerprint, now))
+            for accepted in role.accepted:
+                if accepted.fingerprint is None:
+                    return None
+                found.append(accepted.check_key(accepted.fingerprint, now))
         return each_once(found)
 
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
@@ -98,11 +106,14 @@ class RequiredRoles:
         self, role: RequiredRole, reader: TrustReader, seen: list[SeenSignature], now: datetime
     ) -> Statement:
         targets = reader.targets(role.name)
+        if role.accepted is None:
+            seen += targets.signers.seen
+            return Statement(targets, targets.signers.keys)
         # Who may sign for the role is the repository owner's choice; who counts is the policy's.
         counted, ends, refusal = [], [], None
         for key in targets.signers.keys:
             try:
-                ends.append(_check_accepted(key, role, now))
+                ends.append(_check_accepted(key, role.name, role.accepted, now))
             except VerificationError as error:
                 refusal = refusal or error
             else:
@@ -143,6 +154,34 @@ class DockerOrder:
         return next(((statement,) for statement in statements if statement.targets.entry(tag) is not None), ())
 
 
+@dataclass(frozen=True, slots=True)
+class ReleasesOnly:
+    """`targets/releases` alone where the repository has delegations, `targets` where it has none.
+
+    A releases role that is absent, expired or signed by too few is refused, where docker's order goes on to `targets`.
+    Every signer counts that the repository's owner allows.
+    """
+
+    def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
+        """Return None: the repository's owner chooses the signers."""
+        del now
+        return None  # noqa: RET501 - None is a value here
+
+    def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
+        """Read the role that decides."""
+        del now
+        targets = reader.targets(TARGETS)
+        if targets.delegations:
+            targets = reader.targets(RELEASES)
+        seen += targets.signers.seen
+        return (Statement(targets, targets.signers.keys),)
+
+    def deciding(self, statements: tuple[Statement, ...], tag: str) -> tuple[Statement, ...]:
+        """Return it."""
+        del tag
+        return statements
+
+
 def find_tag(
     roles: Roles, statements: tuple[Statement, ...], tag: str, digest: Digest
 ) -> tuple[tuple[Statement, ...], tuple[FileHashes, ...]]:
@@ -175,10 +214,12 @@ def _entry(targets: TargetsFile, tag: str, digest: Digest) -> FileHashes:
     return entry
 
 
-def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> datetime | None:
+def _check_accepted(
+    key: MetadataKey, role: str, accepted_keys: tuple[AcceptedKey, ...], now: datetime
+) -> datetime | None:
     """Return when the entry ends by which the policy accepts a key for a role; None if it does not end."""
     refusal: VerificationError | None = None
-    for accepted in role.accepted:
+    for accepted in accepted_keys:
         if not accepted.is_key(key):
             continue
         try:
@@ -187,8 +228,8 @@ def _check_accepted(key: MetadataKey, role: RequiredRole, now: datetime) -> date
             refusal = error
         else:
             return accepted.ends
-    accepted_keys = name_accepted(accepted.name for accepted in role.accepted)
-    msg = f"{role.name} is signed by the key {key.canonical_id}, which the policy does not accept for it{accepted_keys}"
+    names = name_accepted(accepted.name for accepted in accepted_keys)
+    msg = f"{role} is signed by the key {key.canonical_id}, which the policy does not accept for it{names}"
     raise refusal or VerificationError(msg, reason=Reason.UNKNOWN_KEY)
 
 

@@ -15,7 +15,15 @@ from sealgate.formats.notary.limits import LIMITS
 from sealgate.formats.notary.locations import NotaryServer, one_spelling
 from sealgate.formats.notary.pins import read_pin, read_signers
 from sealgate.formats.notary.reader import TrustReader
-from sealgate.formats.notary.tags import DockerOrder, RequiredRole, RequiredRoles, Statement, find_tag, tags_naming
+from sealgate.formats.notary.tags import (
+    DockerOrder,
+    ReleasesOnly,
+    RequiredRole,
+    RequiredRoles,
+    Statement,
+    find_tag,
+    tags_naming,
+)
 from sealgate.formats.notary.trusted_metadata import TrustedMetadata
 from sealgate.reasons import Reason
 
@@ -193,7 +201,7 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
         UnavailableError: a key is not there (yet).
     """
     required = tuple(
-        RequiredRole(role.name, read_signers(role, keys, f"notary.roles[{number}]"))
+        RequiredRole(role.name, None if role.any_permitted_key else read_signers(role, keys, f"notary.roles[{number}]"))
         for number, role in enumerate(spec.roles)
     )
     return NotaryCheck(
@@ -202,14 +210,20 @@ def build(spec: NotarySpec, keys: KeyResolver) -> NotaryCheck:
             None if spec.server is None else one_spelling(spec.server), None if spec.ca is None else spec.ca.pem
         ),
         pin=read_pin(spec.root),
-        roles=RequiredRoles(required) if required else DockerOrder(),
+        roles=_roles(spec, required),
         allow_any_tag=spec.allow_any_tag,
     )
 
 
+def _roles(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> Roles:
+    if required:
+        return RequiredRoles(required)
+    return ReleasesOnly() if spec.releases_only else DockerOrder()
+
+
 def _content(spec: NotarySpec, required: tuple[RequiredRole, ...]) -> str:
     # The spec has everything but the keys in Secrets.
-    resolved = [accepted.content for role in required for accepted in role.accepted]
+    resolved = [accepted.content for role in required for accepted in role.accepted or ()]
     return hashlib.sha256(
         "\n".join([f"notary {_RULES_VERSION}", spec.model_dump_json(), *resolved]).encode()
     ).hexdigest()

@@ -37,7 +37,8 @@ class Difference:
         notes: a part of each note of the converter that says so.
         denied: images that only sealgate denies.
         admitted: images that only sealgate admits. The signer is the one that the policy names, but the peer does not
-            read its signature from where it is, or wants it of each platform; or the peer admits them by tag.
+            read its signature from where it is, goes by another one beside it, or wants it of each platform; or the
+            peer admits them by tag.
     """
 
     notes: tuple[str, ...] = ()
@@ -50,6 +51,9 @@ STORAGES = "count wherever cosign stores them"
 COPIED = "the copied signature of another image"
 INDEX = "signature of the index, which names the manifests"
 BOTH = "here both must be met"
+RATIFY = "goes by the last of several signatures, and admits an image that has the copied signature"
+#: It has a valid signature by the key of the policy, and a later one by another key, which is what Ratify goes by.
+LAST = frozenset({"key/both"})
 DIFFERENCES = {
     **{
         ("containers-sigstore", policy): Difference((INDEX,), admitted=frozenset({"key/index"}))
@@ -99,6 +103,22 @@ DIFFERENCES = {
         )
         for policy in ("key", "any", "most-specific")
     },
+    **{
+        ("ratify", policy): Difference(
+            (RATIFY, "does not read bundles"),
+            denied=frozenset({"key/copied"}),
+            admitted=frozenset({"key/bundle"}) | both,
+        )
+        for policy, both in (("any-key", frozenset()), ("key", LAST))
+    },
+    ("ratify", "scopes"): Difference((RATIFY,), denied=frozenset({"key/copied"}), admitted=LAST),
+    ("ratify", "both"): Difference(
+        ("a signature for each of the verifiers",),
+        denied=frozenset({"key/annotated", "key/classic", "key/copied", "key/index", "key/renamed"}),
+    ),
+    ("ratify", "all"): Difference(
+        ("asks for all signatures",), denied=frozenset({"notation/cose", "notation/release"})
+    ),
     ("portieris", "tags"): Difference(("a digest's tag is not known",), denied=frozenset({"simple/release"})),
     ("portieris-digests", "names"): Difference(
         ("digests that are signed as it asks are admitted", "digests are exempt as well"),

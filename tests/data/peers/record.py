@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.data.peers.programs import connaisseur, containers, kyverno, openshift, policy_controller, portieris
+from tests.data.peers.programs import connaisseur, containers, kyverno, openshift, policy_controller, portieris, ratify
 from tests.support.builders.peers import DATA, PEERS, VERDICTS, Peer, image_digests, serve_images
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ PROGRAMS: Mapping[str, type[Program]] = {
     "openshift-team": openshift.TeamNode,
     "portieris": portieris.Portieris,
     "portieris-digests": portieris.Portieris,
+    "ratify": ratify.Ratify,
 }
 #: The most characters of a message that are recorded.
 _MAX_MESSAGE = 120

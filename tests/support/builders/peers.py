@@ -91,6 +91,7 @@ PEERS = {
         Peer("policy-controller"),
         Peer("portieris", by_tag=True, mirrored=True),
         Peer("portieris-digests", mirrored=True),
+        Peer("ratify"),
     )
 }
 

@@ -132,16 +132,22 @@ class _Converter:
             asked = mapping(parameters.get("artifactVerificationPolicies") or {}, "artifactVerificationPolicies")
         except NoEquivalentError as error:
             return f"Policy {_POLICY}: {error}"
+        why = self._unmet(asked)
+        return f"Policy {_POLICY} {why}" if why else None
+
+    def _unmet(self, asked: Mapping[str, Any]) -> str | None:
+        """Return why `artifactVerificationPolicies` have no equivalent."""
         if not all(rule in ("any", "all") for rule in asked.values()):
-            return f"Policy {_POLICY}: artifactVerificationPolicies must be any or all"
+            return "must have any or all in artifactVerificationPolicies"
         there = {str(_spec(one).get("artifactTypes")) for one in self._of("Verifier")}
         for kind in sorted(asked.keys() - there - {"default"}):
-            return f"Policy {_POLICY} needs {quote(kind, 128)}, which no Verifier verifies"
-        if "all" in {asked.get(kind, asked.get("default") or "all") for kind in ARTIFACTS.values() if kind in there}:
-            self._draft.note(
-                f"Policy {_POLICY}",
-                "one valid signature of a verifier is enough here: with all, another one beside it that is not valid "
-                "denies the image in Ratify",
+            return f"needs {quote(kind, 128)}, which no Verifier verifies"
+        strict = [kind for kind in ARTIFACTS.values() if asked.get(kind, asked.get("default") or "all") == "all"]
+        for kind in sorted(there.intersection(strict)):
+            return (
+                "asks for all signatures: one that is not valid denies the image also where a valid one is beside it, "
+                f"which has no equivalent; if one valid signature is enough, write {kind}: any into "
+                "artifactVerificationPolicies, and convert again"
             )
         return None
 

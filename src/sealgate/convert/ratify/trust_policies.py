@@ -30,8 +30,8 @@ _UNSET: tuple[object, ...] = (None, [], {}, "")
 _STORES = ("ca", "tsa", "signingAuthority")
 _LEVELS = {"strict": "enforce", "permissive": "log", "audit": "log", "skip": "log"}
 _STORAGES = (
-    "one valid signature is enough, wherever cosign stores it; Ratify does not read bundles, and goes by the last of "
-    "several signatures"
+    "one valid signature is enough, wherever cosign stores it; Ratify does not read bundles, goes by the last of "
+    "several signatures, and admits an image that has the copied signature of another image, which is refused here"
 )
 _REKOR = "https://rekor.sigstore.dev"
 _IDENTITY = {

@@ -52,6 +52,7 @@ MODULE_ORDER = (
     "test_signing_with_services",
     "test_signing_under_load",
     "test_trusted_roots",
+    "test_pull_credentials",
     "test_shared_cache",
     "test_policy_changes",
     "test_custom_kinds",

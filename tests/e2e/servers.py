@@ -10,6 +10,7 @@ from tests.e2e.clusters import find_machine, require_machine
 from tests.e2e.kube import apply, kubectl
 from tests.e2e.objects import secret
 from tests.e2e.release import PRIVATE
+from tests.support.simulators.ecr_registry import NAMES as ECR_NAMES
 from tests.support.simulators.http import HTTPSimulator
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def name_servers() -> None:
     """
     machine = find_machine()
     if machine is not None:
-        for name in (PRIVATE.partition(":")[0], CACHE, *NAMES):
+        for name in (PRIVATE.partition(":")[0], CACHE, *NAMES, *ECR_NAMES):
             machine.add_host_name(name)
 
 

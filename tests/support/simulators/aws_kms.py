@@ -144,7 +144,7 @@ class AWSKMSSimulator(HTTPSimulator):
         wanted = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": ROLE}
         if asked | wanted != asked or not asked["RoleSessionName"]:
             return _sts_error(403, "AccessDenied")
-        if asked["WebIdentityToken"] != self.web_identity_token:
+        if not self.trusts(asked["WebIdentityToken"]):
             return _sts_error(_BAD_REQUEST, "InvalidIdentityToken")
         if request.headers.get("accept") != "application/json":
             return Answer(200, {"Content-Type": "text/xml"}, b"<AssumeRoleWithWebIdentityResponse/>")
@@ -155,6 +155,10 @@ class AWSKMSSimulator(HTTPSimulator):
         found = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token, "Expiration": end}
         result = {"AssumeRoleWithWebIdentityResult": {"Credentials": found}}
         return json_answer({"AssumeRoleWithWebIdentityResponse": result})
+
+    def trusts(self, token: str) -> bool:
+        """Return whether `ROLE` may be assumed with a token."""
+        return token == self.web_identity_token
 
     def signed(self, request: RecordedRequest) -> bool:
         """Return whether a request has a good signature of a known access key."""

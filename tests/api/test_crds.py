@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,8 +21,6 @@ from tests.chart.rendering import CHART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRDS = [yaml.load(text, yaml.CSafeLoader) for text in crds.render_crds((*crds.KINDS, *crds.SIGNING_KINDS)).values()]
-BY_KIND = {crd["spec"]["names"]["kind"]: crd for crd in CRDS}
 
 #: What a structural schema may hold (Kubernetes: "Specifying a structural schema"), but for x-kubernetes-*.
 ALLOWED = {
@@ -32,8 +31,15 @@ ALLOWED = {
 ALLOWED_EXTENSIONS = {"x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
 
 
+@functools.cache
+def by_kind() -> dict[str, dict[str, Any]]:
+    """Return all CRDs; they are generated when a test asks for them, and not in every process that collects tests."""
+    texts = crds.render_crds((*crds.KINDS, *crds.SIGNING_KINDS)).values()
+    return {crd["spec"]["names"]["kind"]: crd for crd in (yaml.load(text, yaml.CSafeLoader) for text in texts)}
+
+
 def schema(kind: str) -> dict[str, Any]:
-    (version,) = BY_KIND[kind]["spec"]["versions"]
+    (version,) = by_kind()[kind]["spec"]["versions"]
     result: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     return result
 
@@ -48,9 +54,13 @@ def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
             yield from nodes(node[part], path + mark)
 
 
-#: Every schema in all CRDs, by its path. Tests loop over them: as parameters of tests, hundreds of assertions that take
-#: microseconds would cost seconds.
-ALL_NODES = {f"{kind}{path}": node for kind in BY_KIND for path, node in nodes(schema(kind))}
+@functools.cache
+def all_nodes() -> dict[str, dict[str, Any]]:
+    """Return every schema in all CRDs, by its path.
+
+    Tests loop over them: as parameters of tests, hundreds of assertions that take microseconds would cost seconds.
+    """
+    return {f"{kind}{path}": node for kind in by_kind() for path, node in nodes(schema(kind))}
 
 
 def test_the_chart_has_the_generated_files_and_no_others() -> None:
@@ -64,7 +74,7 @@ def test_the_chart_has_the_generated_files_of_signing_and_no_others() -> None:
 
 
 def test_names_are_as_documented() -> None:
-    assert {kind: crd["spec"]["names"]["shortNames"] for kind, crd in BY_KIND.items()} == {
+    assert {kind: crd["spec"]["names"]["shortNames"] for kind, crd in by_kind().items()} == {
         "Authenticator": ["authn"],
         "VerificationPolicy": ["vpol"],
         "VerificationException": ["vexc"],
@@ -73,7 +83,7 @@ def test_names_are_as_documented() -> None:
         "SigningBaseline": ["sbase"],
     }
     namespaced = {"SigningRequest", "SigningBaseline"}
-    for crd in CRDS:
+    for crd in by_kind().values():
         spec = crd["spec"]
         scope = "Namespaced" if spec["names"]["kind"] in namespaced else "Cluster"
         assert crd["metadata"]["name"] == f"{spec['names']['plural']}.sealgate.dev"
@@ -84,7 +94,7 @@ def test_names_are_as_documented() -> None:
 
 
 def test_changed_schema_changes_the_mark_used_by_upgrades() -> None:
-    marks = [crd["metadata"]["annotations"]["sealgate.dev/schema"] for crd in CRDS]
+    marks = [crd["metadata"]["annotations"]["sealgate.dev/schema"] for crd in by_kind().values()]
     assert len(set(marks)) == len(marks)
     kind = crds.KINDS[0]
     other = crds.Kind(kind.name, kind.plural, kind.short, kind.spec, kind.status, "Something else.", kind.columns)
@@ -93,7 +103,7 @@ def test_changed_schema_changes_the_mark_used_by_upgrades() -> None:
 
 
 def test_the_schema_is_structural() -> None:
-    for path, node in ALL_NODES.items():
+    for path, node in all_nodes().items():
         assert {key for key in node if not key.startswith("x-kubernetes-")} <= ALLOWED, path
         assert {key for key in node if key.startswith("x-kubernetes-")} <= ALLOWED_EXTENSIONS, path
         assert node["type"] in {"object", "array", "string", "integer", "boolean"}, path
@@ -109,7 +119,7 @@ def test_the_schema_is_structural() -> None:
 
 
 def test_every_list_and_text_is_bounded_for_rule_costs() -> None:
-    for path, node in ALL_NODES.items():
+    for path, node in all_nodes().items():
         if node["type"] == "array":
             assert node["maxItems"] <= 256, path
         if node["type"] == "string" and "enum" not in node and "description" in node:
@@ -119,7 +129,7 @@ def test_every_list_and_text_is_bounded_for_rule_costs() -> None:
 
 
 def test_every_field_is_explained() -> None:
-    for path, node in ALL_NODES.items():
+    for path, node in all_nodes().items():
         for name, child in node.get("properties", {}).items():
             if name != "metadata":
                 assert len(child.get("description", "")) >= 10, f"{path}.{name}"
@@ -127,7 +137,7 @@ def test_every_field_is_explained() -> None:
 
 def test_patterns_and_rules_are_ones_that_the_api_server_can_read() -> None:
     """Its regular expressions are RE2: without look-around and back-references."""
-    for path, node in ALL_NODES.items():
+    for path, node in all_nodes().items():
         if "pattern" in node:
             re.compile(node["pattern"])
             assert not re.search(r"\(\?[=!<]|\\[1-9]", node["pattern"]), path
@@ -167,7 +177,7 @@ def test_exactly_one_format_is_demanded_of_all_that_there_are() -> None:
 
 
 def test_status_schema_has_no_defaults() -> None:
-    for kind in BY_KIND:
+    for kind in by_kind():
         status = schema(kind)["properties"].get("status", {})
         for path, node in nodes(status):
             assert "default" not in node or node is status, path

@@ -18,7 +18,7 @@ from tests.support.simulators.grafeas import GrafeasSimulator
 from tests.support.simulators.kubernetes import Fault
 from tests.support.simulators.lookaside import LookasideSimulator
 from tests.support.simulators.notary import NotarySimulator
-from tests.support.simulators.ocir import COMPARTMENT, KEY_ID, REGION, APIKey, OCIRSimulator
+from tests.support.simulators.ocir import COMPARTMENT, KEY_ID, REGION, APIKey, OCIRSimulator, foreign_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -169,7 +169,7 @@ def test_signed_requests_are_tried_at_the_service_of_oracle(
             "trustedKeys": [{"keyId": KEY_ID, "pem": public_pem(new_key("RSA 2048", "oracle"))}],
         }
         put_store(installed, server, oracle=spec)
-        put_secret(installed, (key or APIKey()).secret)
+        put_secret(installed, (key or foreign_api_key()).secret)
         code, check = store_of(installed, server, *NAMED)
     assert (code, check["result"]) == (int(result == "problem"), result), check
     assert (key is not None) is ("it accepts the credentials" in check["message"])

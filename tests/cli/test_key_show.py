@@ -5,14 +5,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cli.keys import private_pem
 from tests.cli.running import sealgate
 from tests.support.builders.key_encodings import explicit_p256
 from tests.support.signers.openpgp_certificates import certificates
-from tests.support.signers.private_keys import public_pem
+from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.signers.simple_signing import armored_key
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_key_has_type_size_fingerprint_and_algorithms(release: Path) -> None:
         (ec.generate_private_key(ec.SECP384R1()), "ECDSA", 384, "ECDSA_SHA_384"),
         (ec.generate_private_key(ec.SECP521R1()), "ECDSA", 521, "ECDSA_SHA_512"),
         (ed25519.Ed25519PrivateKey.generate(), "Ed25519", 256, "ED25519"),
-        (rsa.generate_private_key(65537, 2048), "RSA", 2048, "RSA_PKCS1_SHA_256"),
+        (new_key("RSA 2048"), "RSA", 2048, "RSA_PKCS1_SHA_256"),
     ],
     ids=["p384", "p521", "ed25519", "rsa2048"],
 )

@@ -17,7 +17,7 @@ from tests.support.environments.attestations import (
     grafeas_spec,
     oracle_spec,
 )
-from tests.support.simulators.ocir import APIKey
+from tests.support.simulators.ocir import APIKey, foreign_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def test_oracle_requests_use_the_api_key_of_the_files(tmp_path: Path) -> None:
         record["lifecycleState"] = "DELETED"
         refused = verify(image, policies)
         assert (refused.exit_code, reason(refused)) == (1, "Revoked")
-        environment.server.api_key = APIKey()
+        environment.server.api_key = foreign_api_key()
         unknown = verify(image, policies)
         assert (unknown.exit_code, reason(unknown)) == (3, "RegistryUnauthorized")
 

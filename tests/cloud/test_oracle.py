@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from sealgate.cloud.oracle import OCICredentials, sign_request
 from sealgate.errors import UnavailableError
 from sealgate.reasons import Reason
+from tests.support.signers.kept_keys import kept_rsa_key
 
-KEY = rsa.generate_private_key(65537, 2048)
+KEY = kept_rsa_key(2048, "a user of Oracle Cloud")
 NOW = datetime(2026, 11, 21, 9, 5, 7, tzinfo=UTC)
 URL = (
     "https://artifacts.us-phoenix-1.oci.oraclecloud.com/20160918/container/imageSignatures?compartmentId=a%2Fb&limit=2"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[1] / "data"
 FILES = sorted([*(DATA / "convert").glob("*/*.yaml"), *(DATA / "peers").glob("*/*.yaml")])
-SOURCES = [[document for document in yaml.safe_load_all(file.read_text()) if document] for file in FILES]
+SOURCES = [[document for document in yaml.load_all(file.read_text(), yaml.CSafeLoader) if document] for file in FILES]
 ODD: list[Any] = [None, {}, [], "", 0, True, "x", "*", [None], {"a": 1}, 1.5, [[]], [{}], -1]
 
 

@@ -12,7 +12,7 @@ from tests.e2e.objects import pod
 from tests.e2e.servers import ca_of, secrets, serve
 from tests.support.signers.private_keys import new_key, public_pem
 from tests.support.simulators.oci_vault import OCIVaultSimulator
-from tests.support.simulators.ocir import COMPARTMENT, REGION, APIKey, OCIRSimulator, message_of
+from tests.support.simulators.ocir import COMPARTMENT, REGION, APIKey, OCIRSimulator, foreign_api_key, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def ocir(image_builder: ImageBuilder, repository: str, new_module_team: Callable
     with (
         serve(OCIRSimulator, "ocir.test", api_key=api_key) as service,
         serve(OCIVaultSimulator, "vault.test") as vault,
-        secrets(e2e_ocir=api_key.secret, e2e_ocir_wrong=APIKey().secret, e2e_vault=vault.secret),
+        secrets(e2e_ocir=api_key.secret, e2e_ocir_wrong=foreign_api_key().secret, e2e_vault=vault.secret),
     ):
         vault.add(IN_VAULT, "RSA 2048", VERSIONS[IN_VAULT])
         tags = ("inline", "vault", "unsigned", "deleted", "untrusted", "moved")

@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -31,6 +31,7 @@ from sealgate.keys.sm2_signing import SM2PrivateKey
 from tests.support.clocks import FakeClock
 from tests.support.real_tools.cosign import Cosign
 from tests.support.real_tools.required import require_tool
+from tests.support.signers.kept_keys import kept_rsa_key
 from tests.support.signers.private_keys import fingerprint, new_key
 from tests.support.signers.sm2 import SM2PrivateKey as OtherSM2Key
 
@@ -179,7 +180,7 @@ def test_passphrase_is_asked_for_once_and_only_if_needed() -> None:
 
 def test_short_and_unsupported_keys_are_refused() -> None:
     for private, message in (
-        (rsa.generate_private_key(65537, 1024), "an RSA key of 1024 bits is refused"),  # noqa: S505 - to show that it is refused
+        (kept_rsa_key(1024), "an RSA key of 1024 bits is refused"),
         (ec.generate_private_key(ec.SECP256K1()), "the curve secp256k1"),
         (dsa.generate_private_key(1024), "a DSA key cannot sign"),  # noqa: S505 - to show that it is refused
     ):

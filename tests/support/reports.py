@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import jsonschema
-import xmlschema
+
+if TYPE_CHECKING:
+    import xmlschema
 
 DATA = Path(__file__).parents[1] / "data/reports"
 
@@ -43,4 +45,6 @@ def _sarif() -> jsonschema.Draft202012Validator:
 
 @functools.cache
 def _junit() -> xmlschema.XMLSchema:
+    import xmlschema
+
     return xmlschema.XMLSchema(DATA / "junit.xsd")

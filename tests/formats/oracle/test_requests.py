@@ -11,7 +11,7 @@ from sealgate.formats.listing import MAX_RECORDS
 from sealgate.reasons import Reason
 from tests.support.environments.oracle import DIGEST, KEY, REPOSITORY, STRANGER, OracleEnvironment, trusted
 from tests.support.signers.private_keys import fingerprint
-from tests.support.simulators.ocir import COMPARTMENT, APIKey
+from tests.support.simulators.ocir import COMPARTMENT, APIKey, foreign_api_key
 
 API_KEY = APIKey()
 OTHER_KEY_ID = "ocid1.key.oc1.phx.bbqehaq3aadfa.other"
@@ -54,7 +54,7 @@ def test_requests_are_signed_with_the_api_key_of_the_secret() -> None:
 
 def test_foreign_api_key_makes_the_image_unavailable() -> None:
     with OracleEnvironment(api_key=API_KEY) as environment:
-        environment.secrets = {"oci": APIKey().secret}
+        environment.secrets = {"oci": foreign_api_key().secret}
         environment.sign()
         assert isinstance(
             environment.unavailable(environment.check(credentialsSecret={"name": "oci"})), UnauthorizedError

@@ -6,7 +6,6 @@ Canonical JSON and key ids are made here by other means than in sealgate.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from tests.support.signers.kept_keys import kept_rsa_key
 from tests.support.signers.private_keys import PrivateKey, fingerprint, public_pem
 
 if TYPE_CHECKING:
@@ -140,11 +140,9 @@ class Signer:
         return self.private.sign(message)
 
 
-@functools.cache
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Return the RSA key of a number; keys are cached since their generation is slow."""
-    del number
-    return rsa.generate_private_key(65537, bits)
+    return kept_rsa_key(bits, f"notary {number}")
 
 
 def ecdsa_signer(curve: ec.EllipticCurve | None = None) -> Signer:

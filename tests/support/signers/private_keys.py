@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.signers.kept_keys import kept_rsa_key
+
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 _CURVES: dict[str, ec.EllipticCurve] = {
@@ -30,10 +32,9 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 @functools.cache
 def new_key(kind: str, name: str = "") -> PrivateKey:
     """Return a private key, cached by kind and name: "ECDSA P-256", "RSA 2048", "Ed25519"."""
-    del name
     family, _, size = kind.partition(" ")
     if family == "RSA":
-        return rsa.generate_private_key(65537, int(size))
+        return kept_rsa_key(int(size), name)
     return ec.generate_private_key(_CURVES[size]) if family == "ECDSA" else ed25519.Ed25519PrivateKey.generate()
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.support.signers.kept_keys import kept_rsa_key
 from tests.support.signers.private_keys import sign
 from tests.support.simulators.http_messages import Answer, RecordedRequest, json_answer
 from tests.support.simulators.registry import RegistrySimulator
@@ -103,7 +104,7 @@ class APIKey:
         key_id: tenancy, user and fingerprint.
     """
 
-    private: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    private: rsa.RSAPrivateKey = field(default_factory=lambda: kept_rsa_key(2048, "OCIR"))
     key_id: tuple[str, str, str] = ("ocid1.tenancy.oc1..t", "ocid1.user.oc1..u", "aa:bb:cc")
 
     @property
@@ -117,6 +118,11 @@ class APIKey:
     def signed(self, request: RecordedRequest) -> bool:
         """Return whether a request carries a signature of this key over all that it must be over."""
         return is_signed(request, self.private.public_key(), "/".join(self.key_id))
+
+
+def foreign_api_key() -> APIKey:
+    """Return a key that is not the default of `APIKey`."""
+    return APIKey(kept_rsa_key(2048, "OCIR, of another user"))
 
 
 class OCIRSimulator(RegistrySimulator):

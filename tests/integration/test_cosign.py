@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-KINDS = ["p256", "p384", "p521", "rsa2048", "ed25519"]
+#: The keys, by the names that files have. That cosign makes and imports such keys is what its fixtures show.
+KINDS = {
+    "p256": "ECDSA P-256",
+    "p384": "ECDSA P-384",
+    "p521": "ECDSA P-521",
+    "rsa2048": "RSA 2048",
+    "ed25519": "Ed25519",
+}
 
 
 @dataclass
@@ -86,9 +93,9 @@ class Workshop:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     home = tmp_path_factory.mktemp("cosign")
     cosign = Cosign(home)
-    keys: dict[str, dict[str, Any]] = {kind: {"pem": cosign.new_key(kind, kind)} for kind in KINDS}
+    keys: dict[str, dict[str, Any]] = {name: {"pem": cosign.add_key(name, kind)} for name, kind in KINDS.items()}
     keys["ed25519"]["algorithm"] = "ED25519_PH"
-    keys["stranger"] = {"pem": cosign.new_key("stranger")}
+    keys["stranger"] = {"pem": cosign.add_key("stranger")}
     with DockerRegistry(tmp_path_factory.mktemp("registry")) as registry:
         client = RegistryClient(HostSettings(insecure=frozenset({registry.host})))
         with client:

@@ -25,12 +25,15 @@ from tests.support.real_tools.docker_registry import DockerRegistry
 from tests.support.real_tools.required import require_tool
 from tests.support.real_tools.verdicts import read_verdicts
 from tests.support.signers.cosign import SIGN_PREDICATE
+from tests.support.signers.kept_keys import kept_rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from click.testing import Result
+
+    from sealgate.keys.private_keys import AnyPrivateKey
 
 pytestmark = pytest.mark.real
 
@@ -63,13 +66,19 @@ def push(registry: DockerRegistry, repository: str) -> str:
     return f"{registry.host}/{repository}@{generate.push_image(registry, repository, '1')}"
 
 
-def new_key(cosign: Cosign, name: str, kind: str = "ecdsa-p256") -> Path:
-    """Make a key pair where cosign looks for it."""
+def new_key(cosign: Cosign, name: str, kind: str = "ecdsa-p256", passphrase: bytes | None = None) -> Path:
+    """Make a key pair where cosign looks for it; cosign reads the private half only with a passphrase."""
     key, path = generate_key(KeyType(kind)), cosign.private_key(name)
-    path.write_bytes(write_private_key(key, b""))
+    path.write_bytes(write_private_key(key, passphrase))
     path.chmod(0o600)
     path.with_suffix(".pub").write_bytes(public_pem_of(key))
     return path
+
+
+def kept_key(kind: KeyType) -> AnyPrivateKey:
+    """Return a new key, or an RSA key that is kept."""
+    family, _, bits = kind.partition("-")
+    return kept_rsa_key(int(bits), "signed by sealgate") if family == "rsa" else generate_key(kind)
 
 
 def sign(registry: DockerRegistry, image: str, key: Path, *options: str) -> Result:
@@ -94,7 +103,8 @@ def delete(registry: DockerRegistry, image: str, *arguments: object, code: int =
 @pytest.mark.parametrize("storage", Storage)
 def test_both_versions_say_what_is_recorded(tmp_path: Path, storage: Storage) -> None:
     # The tests of the recordings say of what that is: every key type, what is taken, what is not and what is printed.
-    made = signed_by_sealgate.make(tmp_path / "tools", tmp_path, [(storage, kind) for kind in signed_by_sealgate.KINDS])
+    what = [(storage, kind) for kind in signed_by_sealgate.KINDS]
+    made = signed_by_sealgate.make(tmp_path / "tools", tmp_path, what, kept_key)
     recorded = read_verdicts(signed_by_sealgate.HERE / "verdicts.json")
     for name, recording in made.items():
         assert recording["verdicts"] == recorded[name]["verdicts"]
@@ -120,7 +130,7 @@ def test_sealgate_extends_what_cosign_stored_and_the_other_way_round(
 ) -> None:
     theirs, key = cosign.of_version(program), new_key(cosign, "ours")
     for name in ("first", "last"):
-        theirs.new_key(name)
+        theirs.add_key(name)
     image = push(registry, "team/app")
     theirs.sign(image, "first", bundle=bundle)
     sign(registry, image, key, "--storage", "bundle" if bundle else "tag")
@@ -134,7 +144,7 @@ def test_cosign_no_longer_verifies_what_was_deleted(
     registry: DockerRegistry, cosign: Cosign, tmp_path: Path, layout: str
 ) -> None:
     bundle, image = layout == "bundle", push(registry, "team/app")
-    keys = {name: cosign.new_key(name) for name in ("first", "last")}
+    keys = {name: cosign.add_key(name) for name in ("first", "last")}
     policies = write(tmp_path / "keys.yaml", *(authenticator(name, pem) for name, pem in keys.items()))
     for name in ("first", "last", "first"):
         cosign.sign(image, name, bundle=bundle)
@@ -155,7 +165,7 @@ def test_registry_that_deletes_nothing_keeps_the_last_signature(tmp_path: Path, 
     with DockerRegistry(tmp_path / "kept", deletes=False) as registry:
         image = push(registry, "team/app")
         for name in ("first", "last"):
-            cosign.new_key(name)
+            cosign.add_key(name)
             cosign.sign(image, name, bundle=False)
         first, last = (entry["id"] for entry in signatures(registry, image))
         delete(registry, image, "--id", first)
@@ -166,7 +176,7 @@ def test_registry_that_deletes_nothing_keeps_the_last_signature(tmp_path: Path, 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_signature_that_cosign_made_is_left_alone(registry: DockerRegistry, cosign: Cosign, program: str) -> None:
-    key, image = new_key(cosign, "ours"), push(registry, "team/app")
+    key, image = new_key(cosign, "ours", passphrase=b""), push(registry, "team/app")
     # A key file of sealgate signs with cosign, and the other way round.
     for name in ("ours", "theirs"):
         if name == "theirs":
@@ -213,7 +223,7 @@ def test_sealgate_and_cosign_extend_the_same_attestations(
     registry: DockerRegistry, cosign: Cosign, tmp_path: Path
 ) -> None:
     image, key = push(registry, "attested/both"), new_key(cosign, "ours")
-    cosign.new_key("theirs")
+    cosign.add_key("theirs")
     predicate = tmp_path / "predicate.json"
     predicate.write_text("{}")
     cosign.attest(image, "theirs", "openvex", {"by": "cosign"}, bundle=False)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from tests.support.real_tools.required import require_tool
 from tests.support.real_tools.verdicts import Judge, Verdict
+from tests.support.signers import private_keys
+from tests.support.signers.cosign_keys import cosign_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 #: How openssl makes the private keys that cosign imports, by the name that files have.
@@ -76,6 +78,21 @@ class Cosign:
             self._run("import-key-pair", f"--key={private}", prefix, "--yes", environment=environment)
         return (self._home / f"{name}.pub").read_text()
 
+    def add_key(self, name: str, kind: str = "ECDSA P-256") -> str:
+        """Give it a key pair that it has not made itself, and return the public half in PEM.
+
+        Args:
+            name: to sign with it later.
+            kind: see `tests.support.signers.private_keys.new_key`; keys with the same name and kind are the same.
+        """
+        key = private_keys.new_key(kind, f"cosign {name}")
+        path = self.private_key(name)
+        path.write_bytes(cosign_key(key))
+        path.chmod(0o600)
+        public = private_keys.public_pem(key)
+        path.with_suffix(".pub").write_text(public)
+        return public
+
     def private_key(self, name: str) -> Path:
         """Return the file of a private key."""
         return self._home / f"{name}.key"
@@ -86,12 +103,18 @@ class Cosign:
         return (self._home / "read.pub").read_text()
 
     def sign(
-        self, image: str, key: str, *options: str, bundle: bool, environment: Mapping[str, str] | None = None
+        self,
+        images: str | Sequence[str],
+        key: str,
+        *options: str,
+        bundle: bool,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Sign an image by digest: with a bundle, which only cosign 3 does, or classically."""
+        """Sign an image, or several, by digest: with a bundle, which only cosign 3 does, or classically."""
         if self.major > 2:
             options = (f"--new-bundle-format={'true' if bundle else 'false'}", "--use-signing-config=false", *options)
-        self._run("sign", f"--key={key}.key", *_OFFLINE, *options, image, environment=environment)
+        named = (images,) if isinstance(images, str) else images
+        self._run("sign", f"--key={key}.key", *_OFFLINE, *options, *named, environment=environment)
 
     def sign_as_referrer(self, image: str, key: str) -> None:
         """Sign an image classically, as a referrer (OCI 1.1)."""

@@ -41,8 +41,9 @@ from sealgate.registry.client import RegistryClient
 from sealgate.registry.credentials import NoCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from sealgate.keys.private_keys import AnyPrivateKey
     from sealgate.keys.signing_keys import SigningKey
 
 HERE = Path(__file__).parent
@@ -78,17 +79,23 @@ def main(target: Path = HERE) -> None:
         write_verdicts(target / "verdicts.json", make(Path(folder), target, ALL))
 
 
-def make(folder: Path, target: Path, what: Sequence[tuple[Storage, str]]) -> dict[str, dict[str, Any]]:
+def make(
+    folder: Path,
+    target: Path,
+    what: Sequence[tuple[Storage, str]],
+    generate: Callable[[KeyType], AnyPrivateKey] = generate_key,
+) -> dict[str, dict[str, Any]]:
     """Sign images, write keys and layout, and return the digest of each signature with the verdicts about it.
 
     Args:
         folder: where registry and tools have their files.
         target: where `keys` and `layout` are written.
         what: where signatures are stored, and by which kind of key.
+        generate: returns a new private key.
     """
     home = fresh(folder / "home")
     tools = [Cosign(home, program) for program in PROGRAMS]
-    keys = {kind: new_key(tools[0], kind) for kind in dict.fromkeys(kind for _, kind in what)}
+    keys = {kind: new_key(tools[0], kind, generate) for kind in dict.fromkeys(kind for _, kind in what)}
     public = fresh(target / "keys")
     for kind in keys:
         (public / f"{kind}.pub").write_bytes((home / f"{kind}.pub").read_bytes())
@@ -104,13 +111,13 @@ def make(folder: Path, target: Path, what: Sequence[tuple[Storage, str]]) -> dic
         }
 
 
-def new_key(cosign: Cosign, kind: str) -> SigningKey:
+def new_key(cosign: Cosign, kind: str, generate: Callable[[KeyType], AnyPrivateKey]) -> SigningKey:
     """Make a key whose public half is where cosign looks for it, and return it as sealgate reads its file."""
     path = cosign.private_key(kind)
     if kind == ENCRYPTED:
         cosign.new_key(kind, passphrase=PASSPHRASE)
     else:
-        made = generate_key(KeyType.ECDSA_P256 if kind == ANNOTATED else SHORT_HASH.get(kind) or KeyType(kind))
+        made = generate(KeyType.ECDSA_P256 if kind == ANNOTATED else SHORT_HASH.get(kind) or KeyType(kind))
         path.write_bytes(write_private_key(made, None))
         path.with_suffix(".pub").write_bytes(public_pem_of(made))
     return load_private_key(path.read_bytes(), "the key file of a test", PASSPHRASE.encode, algorithm_of(kind))

@@ -6,6 +6,7 @@ copy runs in a process of its own, so that this process keeps the real sources.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,16 @@ from typing import TYPE_CHECKING
 import sealgate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+_COMMANDS = """
+import json, sys
+from click.testing import CliRunner
+from sealgate.cli.app import cli
+
+ran = [CliRunner().invoke(cli, command) for command in json.loads(sys.argv[1])]
+print(json.dumps([{"returncode": one.exit_code, "stdout": one.stdout, "stderr": one.stderr} for one in ran]))
+"""
 ROOT = Path(sealgate.__file__).parents[2]
 
 
@@ -56,6 +65,21 @@ class Addition:
             file.write_text(text)
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What a command has done.
+
+    Attributes:
+        returncode: the exit code.
+        stdout: what it wrote to standard output.
+        stderr: what it wrote to standard error.
+    """
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def listed_sources(title: str) -> set[str]:
     """Return the source files that a section of CONTRIBUTING.md lists."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -64,11 +88,20 @@ def listed_sources(title: str) -> set[str]:
 
 
 def copy_sources(folder: Path, *additions: Addition) -> None:
-    """Copy the library, the webhook and the operator, and add to them."""
+    """Copy the library, the webhook and the operator, with what Python has compiled of them, and add to them."""
     for path in ("src/sealgate", "webhook/sealgate_webhook", "operator/sealgate_operator"):
-        shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
+        # Other processes may be writing what they compile: under a name that vanishes.
+        shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns("*.pyc.*"))
     for addition in additions:
         addition.apply(folder)
+
+
+def run_commands(folder: Path, *commands: Sequence[object]) -> list[Ran]:
+    """Run several commands of the command line with the copied sources, one after the other in one process."""
+    texts = [[str(argument) for argument in command] for command in commands]
+    done = run_python(folder, _COMMANDS, json.dumps(texts))
+    assert done.returncode == 0, done.stderr
+    return [Ran(**ran) for ran in json.loads(done.stdout)]
 
 
 def run_python(folder: Path, code: str, *args: object) -> subprocess.CompletedProcess[str]:

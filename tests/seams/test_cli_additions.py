@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.objects import write
-from tests.seams.additions import Addition, copy_sources, listed_sources, run_python
+from tests.seams.additions import Addition, copy_sources, listed_sources, run_commands, run_python
 from tests.seams.cli_additions import CLOUD, COMMAND, CREDENTIALS
 from tests.seams.test_seams import CLI
 from tests.support.builders.objects import authenticator, policy
@@ -74,9 +74,11 @@ def test_webhook_uses_toy_credentials_and_those_of_a_toy_cloud_and_imports_no_cl
 
 
 def test_toy_command_is_listed_and_runs_with_the_exit_codes_of_all(sources: Path) -> None:
-    assert "Repeat a word." in run_python(sources, CLI, "--help").stdout
-    assert "Exit codes: 0 repeated" in run_python(sources, CLI, "toy", "--help").stdout
-    repeated = run_python(sources, CLI, "toy", "hello", "--output", "json")
+    listed, described, repeated = run_commands(
+        sources, ["--help"], ["toy", "--help"], ["toy", "hello", "--output", "json"]
+    )
+    assert "Repeat a word." in listed.stdout
+    assert "Exit codes: 0 repeated" in described.stdout
     assert (repeated.returncode, repeated.stdout) == (0, "json: hello\n"), repeated.stderr
     refused = run_python(sources, CLI, "toy", "")
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -11,7 +11,7 @@ import yaml
 
 from tests.cli.keys import private_pem
 from tests.cli.objects import write
-from tests.seams.additions import Addition, copy_sources, listed_sources, run_python
+from tests.seams.additions import Addition, copy_sources, listed_sources, run_commands, run_python
 from tests.seams.format_additions import FORMAT
 from tests.seams.kms_additions import PROVIDER
 from tests.support.builders.objects import authenticator, policy
@@ -92,14 +92,20 @@ class ToyEnvironment:
         return run_python(self.sources, CLI, *args)
 
     def verify(self, tag: str) -> Any:
-        return self._run("verify", tag, "--policies", self.policies)
+        return self.sealgate(*self.command("verify", tag, *self.decided))
 
     def sign(self, tag: str, *options: object) -> Any:
-        return self._run("sign", tag, *options)
+        return self.sealgate(*self.command("sign", tag, *options))
 
-    def _run(self, command: str, tag: str, *options: object) -> Any:
+    @property
+    def decided(self) -> tuple[object, ...]:
+        """The options by which an image is verified."""
+        return "--policies", self.policies
+
+    def command(self, command: str, tag: str, *options: object) -> tuple[object, ...]:
+        """Return the arguments of a command about an image."""
         insecure = [part for host in (self.registry.host, self.kms.host) for part in ("--insecure-registry", host)]
-        return self.sealgate(command, f"{self.registry.host}/library/web:{tag}", *options, *insecure, "-o", "json")
+        return command, f"{self.registry.host}/library/web:{tag}", *options, *insecure, "-o", "json"
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +126,13 @@ def test_toy_signature_by_a_key_of_a_toy_kms_verifies(toy: ToyEnvironment) -> No
 def test_what_sign_stores_in_the_toy_format_verifies(toy: ToyEnvironment, tmp_path: Path) -> None:
     toy.registry.push_image("library/web", "new")
     (tmp_path / "toy.key").write_text(private_pem(KEY))
-    for outcome in ("signed", "alreadySigned"):
-        result = toy.sign("new", "--format", "toy", "--key", tmp_path / "toy.key")
+    sign = toy.command("sign", "new", "--format", "toy", "--key", tmp_path / "toy.key")
+    first, again, verified = run_commands(toy.sources, sign, sign, toy.command("verify", "new", *toy.decided))
+    for outcome, result in (("signed", first), ("alreadySigned", again)):
         assert result.returncode == 0, result.stderr
         (entry,) = json.loads(result.stdout)
         assert (entry["outcome"], entry["keyFingerprint"]) == (outcome, fingerprint(KEY))
-    assert toy.verify("new").returncode == 0
+    assert verified.returncode == 0
 
 
 def test_key_of_the_toy_kms_signs_as_cosign_does(toy: ToyEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:

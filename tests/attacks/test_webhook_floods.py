@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -184,6 +186,27 @@ def test_attack_55_body_that_unfolds_to_many_times_its_size_is_not_decoded(
     response = environment.post(path, body)
     assert response.status_code == 400
     assert b"at most 262144 are decoded" in response.data
+
+
+@pytest.mark.parametrize("kind", ["", "Pod"])
+def test_attack_55_refused_bodies_are_freed_at_once(environment: WebhookEnvironment, kind: str) -> None:
+    """Not by the garbage collector, which few large values do not start."""
+    request = {"uid": "1", "kind": {"version": "v1", "kind": kind}, "operation": "?"} if kind else {}
+    text = "x" * (MAX_REVIEW_BYTES - 1000)
+    body = encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request, "more": text})
+    status = 200 if kind else 400
+    assert environment.post("/validate", body).status_code == status
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            assert environment.post("/validate", body).status_code == status
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept < MAX_REVIEW_BYTES
 
 
 def test_attack_55_endless_containers_are_denied(environment: WebhookEnvironment) -> None:

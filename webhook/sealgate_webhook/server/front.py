@@ -108,14 +108,16 @@ class Front:
                     if answer is None and endpoint.has_steps:
                         answer = await self._in_steps(endpoint, request, length, deadline, head.arrived)
                 else:
-                    request, answer = await self._large_review(endpoint, scope, receive, length, deadline, head.arrived)
+                    decoded = await self._large_review(endpoint, scope, receive, length, deadline, head.arrived)
+                    if isinstance(decoded, WSGIResponse):
+                        return decoded
+                    request, answer = decoded, None
                 if answer is None:
                     return await self._hand_on(endpoint, scope, request, max(length, 0), deadline, head.arrived)
             except UnusableReviewError as error:
                 answer = endpoint.answer_unusable(error, head.arrived)
             except RefusedRequestError as error:
-                body = endpoint.refuse(error, head.arrived)
-                return _response(error.status, body, _PLAIN, error.headers)
+                return _refusal(endpoint, error, head.arrived)
         return _response(200, answer, _JSON)
 
     async def _large_review(  # noqa: PLR0913, PLR0917 - one request and its deadline
@@ -126,18 +128,22 @@ class Front:
         length: int,
         deadline: Deadline,
         arrived: float,
-    ) -> tuple[AdmissionRequest, bytes | None]:
+    ) -> AdmissionRequest | WSGIResponse:
         """Receive and decode a large body, and return the same as `_from_memory`."""
         ration = self._large.ask(length, scope["client"][0])
+        held: list[bytes] = []
         with ration:
             try:
                 await asyncio.wait_for(asyncio.wrap_future(ration.granted), max(deadline.remaining(), 0))
-                body = await asyncio.wait_for(receive_body(receive, length), max(deadline.remaining(), 0))
-                decoding = partial(_from_memory, endpoint, body, deadline, arrived)
+                held.append(await asyncio.wait_for(receive_body(receive, length), max(deadline.remaining(), 0)))
+                decoding = partial(_from_memory, endpoint, held, deadline, arrived)
                 decoded = asyncio.get_running_loop().run_in_executor(self._decoding, decoding)
                 return await asyncio.wait_for(decoded, max(deadline.remaining(), 0))
             except TimeoutError as error:
                 raise busy() from error
+            finally:
+                # Work that has not begun stays in the queue of its thread for a while, but not with the body.
+                held.clear()
 
     async def _in_steps(
         self, endpoint: AdmissionEndpoint, request: AdmissionRequest, size: int, deadline: Deadline, arrived: float
@@ -175,16 +181,31 @@ async def _no_body() -> Message:
 
 
 def _from_memory(
-    endpoint: AdmissionEndpoint, body: bytes, deadline: Deadline, arrived: float
-) -> tuple[AdmissionRequest, bytes | None]:
-    """Return the request in a body, and its response; None for that if it may have to wait.
+    endpoint: AdmissionEndpoint, held: list[bytes], deadline: Deadline, arrived: float
+) -> AdmissionRequest | WSGIResponse:
+    """Return the response to the review in a body, or its request if that may have to wait.
 
-    Raises:
-        RefusedRequestError: it is not an answerable review.
-        UnusableReviewError: it can be answered, but not understood.
+    The refusal of a body is returned too: as an exception it would be in a cycle with the future that carries it, which
+    keeps the frames of its traceback, and with them the body and what was decoded, until the next garbage collection.
+
+    Args:
+        endpoint: decodes it.
+        held: the body; it is taken out.
+        deadline: by when the response must be on its way.
+        arrived: when it arrived.
     """
-    request = endpoint.decode(body)
-    return request, endpoint.answer_from_memory(request, deadline, arrived)
+    try:
+        request = endpoint.decode(held.pop())
+    except UnusableReviewError as error:
+        return _response(200, endpoint.answer_unusable(error, arrived), _JSON)
+    except RefusedRequestError as error:
+        return _refusal(endpoint, error, arrived)
+    answer = endpoint.answer_from_memory(request, deadline, arrived)
+    return request if answer is None else _response(200, answer, _JSON)
+
+
+def _refusal(endpoint: AdmissionEndpoint, error: RefusedRequestError, arrived: float) -> WSGIResponse:
+    return _response(error.status, endpoint.refuse(error, arrived), _PLAIN, error.headers)
 
 
 def _response(status: int, body: bytes, content_type: bytes, headers: Sequence[tuple[str, str]] = ()) -> WSGIResponse:

@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import urllib3
+import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -33,6 +34,12 @@ def need(program: str, package: str) -> str:
     if not found:
         sys.exit(f"{program} is missing; on Debian: apt install {package}")
     return found
+
+
+def chart_memory_mib() -> float:
+    """Return the memory limit that the chart gives the webhook, in MiB."""
+    values = yaml.safe_load((Path(__file__).resolve().parents[1] / "charts/sealgate/values.yaml").read_text())
+    return float(values["webhook"]["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
 def free_port() -> int:

@@ -28,7 +28,8 @@ local function next_of(images, before, after)
   local number = 0
   return function()
     number = number + 1
-    return wrk.format(nil, nil, nil, before .. images[number] .. after)
+    -- Connections that fail make wrk ask for more requests than there are images.
+    return wrk.format(nil, nil, nil, before .. images[(number - 1) % #images + 1] .. after)
   end
 end
 

@@ -39,10 +39,11 @@ import keyless
 import matching
 import memory
 import objects
+import outages
 import replicas
 import signing
 import warm
-from environment import Signer, docker_registry, public_pem, read_key, write_key, write_policies
+from environment import Signer, chart_memory_mib, docker_registry, public_pem, read_key, write_key, write_policies
 from load import PLACEHOLDER, load, write_images, write_review
 from memory_registry import memory_registry
 from rows import Row, document_rows, print_table, write_results
@@ -196,6 +197,18 @@ def _memory(bench: Bench) -> Iterator[Row]:
     yield Row("memory (PSS), and 100,000 subjects", more, "MiB", most=150, aim=120)
 
 
+def _outages(bench: Bench) -> Iterator[Row]:
+    with bench.registry(outages.needed_images(), policies=500) as registry:
+        measured, peak = outages.measure(bench.folder, registry)
+    for name, one in measured.items():
+        yield Row(f"reviews during {name}: of a known image, p99", one.known.p99_ms, "ms")
+        yield Row("the same, of new images", one.new.p99_ms, "ms")
+    cached = memory.measure()
+    most = peak + cached["filled_mib"] - cached["rest_mib"]
+    what = "the worst bodies, 2,000 reviews at 200 parallel, 100,000 subjects"
+    yield Row(f"memory at its most: {what}", most, "MiB", most=chart_memory_mib())
+
+
 def _matching(bench: Bench) -> Iterator[Row]:
     measured = {count: matching.measure(count) for count in matching.COUNTS}
     bench.curves["matching"] = [{"policies": count, **one} for count, one in measured.items()]
@@ -270,6 +283,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cold": _cold,
     "curves": _curves,
     "memory": _memory,
+    "outages": _outages,
     "matching": _matching,
     "objects": _objects,
     "drain": _drain,

@@ -66,13 +66,19 @@ class Server:
 
     def proportional_mib(self) -> float:
         """Return the proportional set size of all its processes in MiB: what they share is counted once."""
-        lines = [
-            line
-            for pid in self._processes()
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            if line.startswith("Pss:")
-        ]
-        return sum(int(line.split()[1]) for line in lines) / 1024
+        paths = [Path(f"/proc/{pid}/smaps_rollup") for pid in self._processes()]
+        return sum(_kibibytes(path, "Pss:") for path in paths) / 1024
+
+    def peak_mib(self) -> float:
+        """Return the most memory that all its processes have taken at once, in MiB; what they share is counted once.
+
+        It is the peak of the process that took most, and of the others what they share with none.
+        """
+        peaks = {pid: _kibibytes(Path(f"/proc/{pid}/status"), "VmHWM:") for pid in self._processes()}
+        largest = max(peaks, key=lambda pid: peaks[pid])
+        others = [Path(f"/proc/{pid}/smaps_rollup") for pid in peaks if pid != largest]
+        own = sum(_kibibytes(path, "Private_Clean:", "Private_Dirty:") for path in others)
+        return (peaks[largest] + own) / 1024
 
     def _processes(self) -> list[int]:
         found, unseen = [], [self.pid]
@@ -81,6 +87,11 @@ class Server:
             found.append(pid)
             unseen += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return found
+
+
+def _kibibytes(path: Path, *fields: str) -> int:
+    """Return the sum of fields of a file of /proc about memory, in KiB."""
+    return sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(fields))
 
 
 def _stat(pid: int) -> list[str]:
@@ -96,12 +107,12 @@ def make_certificate(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def webhook(folder: Path, *registries: str) -> Iterator[Server]:
-    """Run `sealgate serve` with the policies in a folder; the budget is out of the way."""
+def webhook(folder: Path, *registries: str, rate: int = 1_000_000) -> Iterator[Server]:
+    """Run `sealgate serve` with the policies in a folder, and a budget of so many verifications a minute."""
     port = free_port()
     command = [
         *(str(BIN / "sealgate"), "serve", "--policies", str(folder / "policies.yaml")),
-        *("--listen", f"127.0.0.1:{port}", "--threads", str(THREADS), "--rate", "1000000", "--output", "json"),
+        *("--listen", f"127.0.0.1:{port}", "--threads", str(THREADS), "--rate", str(rate), "--output", "json"),
         *("--tls-cert", str(folder / "tls.crt"), "--tls-key", str(folder / "tls.key")),
         *(part for registry in registries for part in ("--insecure-registry", registry)),
     ]

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from sealgate.convert.portieris.trust import UNKNOWN_ROOT
 from tests.cli.objects import write
 from tests.cli.running import sealgate
 from tests.support.builders.peers import DATA, PEERS, REGISTRY, TRUSTED_ROOT, serve_images
+from tests.support.signers.notary import key_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from tests.support.simulators.registry import RegistrySimulator
+    from tests.support.builders.peers import PeerRegistry
 
 CASES = [(name, policy) for name, peer in PEERS.items() for policy in peer.files]
 
@@ -119,6 +122,18 @@ DIFFERENCES = {
     ("ratify", "all"): Difference(
         ("asks for all signatures",), denied=frozenset({"notation/cose", "notation/release"})
     ),
+    **{
+        ("connaisseur", policy): Difference(("runs the digest that Notary names",), denied=frozenset({"notary/moved"}))
+        for policy in ("notary", "notary-delegations")
+    },
+    ("portieris-notary", "trust"): Difference(
+        ("trusts the root that it sees first", "runs the digest that Notary names", "and none if neither"),
+        denied=frozenset({"notary/moved", "notary/stranger", "notary/unreleased"}),
+    ),
+    ("portieris-notary", "signers"): Difference(
+        ("trusts the root that it sees first", "runs the digest that Notary names"),
+        denied=frozenset({"notary/moved", "notary/stranger"}),
+    ),
     ("portieris", "tags"): Difference(("a digest's tag is not known",), denied=frozenset({"simple/release"})),
     ("portieris-digests", "names"): Difference(
         ("digests that are signed as it asks are admitted", "digests are exempt as well"),
@@ -151,19 +166,19 @@ ROOT = {
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[RegistrySimulator]:
+def registry() -> Iterator[PeerRegistry]:
     with serve_images() as simulator:
         yield simulator
 
 
 @pytest.mark.parametrize(("name", "policy"), CASES)
 def test_converted_policies_admit_what_the_peer_admitted(
-    registry: RegistrySimulator, tmp_path: Path, name: str, policy: str
+    registry: PeerRegistry, tmp_path: Path, name: str, policy: str
 ) -> None:
     peer = PEERS[name]
     recorded: dict[str, str] = peer.verdicts()["policies"][policy]
     source = tmp_path / peer.files[policy].name
-    source.write_text(peer.policy(peer.files[policy], registry.host))
+    source.write_text(peer.policy(peer.files[policy], registry.host, registry.url))
     converted = sealgate("policy", "convert", source, "--trusted-root", TRUSTED_ROOT)
     assert converted.exit_code == 0, converted.stderr
     images = {peer.image(repository, registry.host): repository for repository in recorded}
@@ -186,6 +201,12 @@ def copies(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**given, "metadata": {"name": name}} for name in names]
 
 
+def notary_root() -> str:
+    """Return the ID of the root key of the recorded trust data, which a note of the converter asks for."""
+    key = load_pem_public_key((DATA / "keys" / "notary-first.pub").read_bytes())
+    return key_id("ecdsa", key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
 def admitted(
     converted: Result,
     images: Iterable[str],
@@ -200,7 +221,7 @@ def admitted(
         assert unmatched is not None
         assert unmatched[1] == "deny"
         return set()
-    (folder / "policies.yaml").write_text(converted.stdout)
+    (folder / "policies.yaml").write_text(converted.stdout.replace(UNKNOWN_ROOT, notary_root()))
     beside = write(folder / "beside.yaml", ROOT, *secrets)
     ran = sealgate(
         *("verify", *images, "--policies", folder / "policies.yaml", "--policies", beside),

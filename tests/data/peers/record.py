@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.data.peers.programs.interface import Program
+    from tests.support.builders.peers import PeerRegistry
 
 PROGRAMS: Mapping[str, type[Program]] = {
     "policy-controller": policy_controller.PolicyTester,
@@ -36,6 +37,7 @@ PROGRAMS: Mapping[str, type[Program]] = {
     "openshift-team": openshift.TeamNode,
     "portieris": portieris.Portieris,
     "portieris-digests": portieris.Portieris,
+    "portieris-notary": portieris.Portieris,
     "ratify": ratify.Ratify,
 }
 #: The most characters of a message that are recorded.
@@ -52,18 +54,18 @@ def main(name: str, version: str, path: str) -> None:
         closing(kind(path, Path(folder), registry)) as program,
     ):
         recorded = {
-            policy: verdicts(peer, program, file, Path(folder), registry.host) for policy, file in peer.files.items()
+            policy: verdicts(peer, program, file, Path(folder), registry) for policy, file in peer.files.items()
         }
     document = {"tool": f"{name} {version}", "policies": recorded}
     (DATA / name / VERDICTS).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def verdicts(peer: Peer, program: Program, file: Path, folder: Path, registry: str) -> dict[str, str]:
+def verdicts(peer: Peer, program: Program, file: Path, folder: Path, registry: PeerRegistry) -> dict[str, str]:
     """Return what a program says about the images that a policy could be about."""
     written = folder / file.name
-    written.write_text(peer.policy(file, registry))
+    written.write_text(peer.policy(file, registry.host, registry.url))
     return {
-        repository: _cleaned(program.denial(written, peer.image(repository, registry)), str(folder), registry)
+        repository: _cleaned(program.denial(written, peer.image(repository, registry.host)), str(folder), registry.host)
         for repository in image_digests()
         if is_about(file.read_text(), repository)
     }

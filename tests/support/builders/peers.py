@@ -18,6 +18,7 @@ from cryptography.x509 import load_der_x509_certificate
 
 from sealgate.references import Digest
 from tests.support.builders.cosign_layouts import entries, load_layout
+from tests.support.simulators.notary import NotaryRepository, NotarySimulator
 from tests.support.simulators.openshift import OpenShiftSimulator
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[2] / "data" / "peers"
 _SIGSTORE = DATA.parent / "sigstore"
-_LAYOUTS = (DATA / "images", _SIGSTORE / "recorded")
+_LAYOUTS = (DATA / "images", DATA / "notary" / "images", _SIGSTORE / "recorded")
 VERDICTS = "verdicts.json"
 TRUSTED_ROOT = _SIGSTORE / "trusted_root.json"
 #: The registry in the signatures that name one; tools that know mirrors ask the real one in its place.
@@ -65,9 +66,9 @@ class Peer:
         suffix = ":1" if self.by_tag else f"@{image_digests()[repository]}"
         return f"{self.host(registry)}/{repository}{suffix}"
 
-    def policy(self, path: Path, registry: str) -> str:
-        """Return the policy of a file, for a registry."""
-        return filled(path.read_text(), self.host(registry))
+    def policy(self, path: Path, registry: str, notary: str = "") -> str:
+        """Return the policy of a file, for a registry and the address of a notary server."""
+        return filled(path.read_text().replace("NOTARY_URL", notary), self.host(registry))
 
     def verdicts(self) -> Mapping[str, Any]:
         """Return its recording: `tool`, and `policies` with what each said about each image.
@@ -91,20 +92,28 @@ PEERS = {
         Peer("policy-controller"),
         Peer("portieris", by_tag=True, mirrored=True),
         Peer("portieris-digests", mirrored=True),
+        Peer("portieris-notary", by_tag=True),
         Peer("ratify"),
     )
 }
 
 
-def serve_images(*, tls: bool = False) -> OpenShiftSimulator:
+class PeerRegistry(OpenShiftSimulator, NotarySimulator):
+    """A registry with the extension for signatures, which is a notary server as well."""
+
+
+def serve_images(*, tls: bool = False) -> PeerRegistry:
     """Return a registry, without the referrers API, that has all images with all their signatures."""
-    registry = OpenShiftSimulator(referrers_api=False, tls=tls)
+    registry = PeerRegistry(referrers_api=False, tls=tls)
     for layout in _LAYOUTS:
         load_layout(layout, registry)
     digests = image_digests()
     for repository, messages in json.loads((DATA / "simple-signing.json").read_text()).items():
         for message in messages:
             registry.sign(Digest(digests[repository]), base64.b64decode(message))
+    for repository, files in json.loads((DATA / "notary" / "trust.json").read_text()).items():
+        encoded = {name: text.encode() for name, text in files.items()}
+        registry.host_repository(NotaryRepository.of_files(f"{registry.host}/{repository}", encoded))
     return registry
 
 
@@ -139,6 +148,10 @@ def _words(registry: str) -> Iterable[tuple[str, str]]:
         "STRANGER_GPG": DATA / "keys" / "stranger.asc",
         "RELEASE_RSA": DATA / "keys" / "release-rsa.asc",
         "STRANGER_RSA": DATA / "keys" / "stranger-rsa.asc",
+        "NOTARY_ROOT": DATA / "keys" / "notary-first.pub",
+        "NOTARY_SECOND_ROOT": DATA / "keys" / "notary-second.pub",
+        "NOTARY_ALICE": DATA / "keys" / "notary-alice.pub",
+        "NOTARY_BOB": DATA / "keys" / "notary-bob.pub",
         "RELEASE_CA": DATA / "keys" / "release.crt",
         "STRANGER_CA": DATA / "keys" / "stranger.crt",
     }

@@ -32,6 +32,10 @@ _COPIED = (
     "Connaisseur admits an image that has the copied signature of another image, and runs that other one in its place; "
     "here it is denied"
 )
+_MOVED = (
+    "Connaisseur runs the digest that Notary names for a tag, also where the tag names another one in the registry; "
+    "here the image is then denied"
+)
 
 
 def is_configuration(value: object) -> bool:
@@ -92,6 +96,8 @@ class _Converter:
         if any("cosign" in spec for spec in self._authenticators.values()):
             self._draft.note("", _STORAGES)
             self._draft.note("", _COPIED)
+        if any("notary" in spec for spec in self._authenticators.values()):
+            self._draft.note("", _MOVED)
         return self._draft.conversion("deny")
 
     def _rule(self, index: int, given: object) -> tuple[Rule, RulePattern] | None:

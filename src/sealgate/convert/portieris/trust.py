@@ -103,6 +103,10 @@ def notary_specs(
         "Portieris trusts the root that it sees first, and here it is pinned: replace root.keyId, which is all zeros, "
         "by the ID of the root key (notary key list); until then the images are denied"
     )
+    notes.append(
+        "Portieris runs the digest that Notary names for a tag, and none if neither targets nor targets/releases names "
+        "the tag; here the image is denied if that is not the digest of the tag in the registry"
+    )
     found = {"released": checked(common, "notary")}
     if roles:
         notes.append("a signer counts here whose key has signed; Portieris asks only whether the role lists the key")

@@ -351,6 +351,15 @@ WRONG = (
         "notary",
     ),
     Wrong("role that is none", "spec.notary.roles.0.name", "releases", "should match", "notary"),
+    Wrong("role of unknown signers", "spec.notary.roles.0.keys", ..., "write either keys or anyPermittedKey", "notary"),
+    Wrong(
+        "any key beside keys",
+        "spec.notary.roles.0.anyPermittedKey",
+        True,
+        "write either keys or anyPermittedKey",
+        "notary",
+    ),
+    Wrong("releases beside roles", "spec.notary.releasesOnly", True, "releasesOnly is not for use", "notary"),
     Wrong("role without keys", "spec.notary.roles.0.keys", [], "should have at least 1 items", "notary"),
     Wrong(
         "no CA of signers", "spec.notation.trustStores", {"tsa": [{"pem": CERTIFICATE}]}, "a CA of signers", "notation"

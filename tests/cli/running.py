@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from sealgate.cli.app import cli
+from tests.support.forked_processes import ForkedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,13 @@ def sealgate(*args: object, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(cli, [str(arg) for arg in args], input=stdin)
 
 
-def start(
-    *args: object, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    """Start the command line in a process of its own."""
-    return subprocess.Popen(
-        [str(SEALGATE), *map(str, args)], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
-    )
+def start(*args: object, env: Mapping[str, str] | None = None, terminal: int | None = None) -> ForkedProcess:
+    """Start the command line in a process of its own.
+
+    Args:
+        args: its arguments.
+        env: its environment; None for that of this process.
+        terminal: a descriptor of the terminal that it has; None for none.
+    """
+    command = ("tests.cli.command", *map(str, args))
+    return ForkedProcess(*command, environment=env, output=terminal is None, terminal=terminal)

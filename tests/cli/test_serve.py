@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.shop import Shop
+    from tests.support.forked_processes import ForkedProcess
 
 
 class Server:
     """A `sealgate serve` in a process of its own, read by its log."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: ForkedProcess) -> None:
         self.process = process
         self.log: list[dict[str, Any]] = []
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Read the log up to a line and return that."""
-        assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(json.loads(line))
             if self.log[-1]["msg"] == event:
@@ -155,22 +155,22 @@ def test_wrong_options_are_reported_before_the_start(shop: Shop, args: list[str]
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["--listen", "192.0.2.1:1", "--tls-self-signed"], b"cannot listen on 192.0.2.1:1"),
-        (["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], b"cannot be used"),
+        (["--listen", "192.0.2.1:1", "--tls-self-signed"], "cannot listen on 192.0.2.1:1"),
+        (["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "cannot be used"),
         (
             ["--tls-self-signed", "--client-ca", "/nowhere", "--client-name", "x"],
-            b"the client CA /nowhere cannot be read",
+            "the client CA /nowhere cannot be read",
         ),
-        (["--policies", "/nowhere"], b"/nowhere: cannot be read"),
+        (["--policies", "/nowhere"], "/nowhere: cannot be read"),
     ],
 )
-def test_unusable_input_is_reported_before_serving(shop: Shop, args: list[str], why: bytes) -> None:
+def test_unusable_input_is_reported_before_serving(shop: Shop, args: list[str], why: str) -> None:
     with start("serve", "--policies", shop.policies, "--listen", "127.0.0.1:0", *args) as process:
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(150)
     assert process.returncode == 2
-    assert err.splitlines()[-1].startswith((b"Error: ", b"  "))
+    assert err.splitlines()[-1].startswith(("Error: ", "  "))
     assert why in err
-    assert out == b""
+    assert out == ""
 
 
 def test_serve_without_its_packages_names_what_to_install(shop: Shop) -> None:

@@ -29,16 +29,16 @@ def main(descriptor: int, modules: list[str]) -> None:
     gc.freeze()
     control = socket.socket(fileno=descriptor)
     while True:
-        message, (errors, status), _, _ = _receive(control)
+        message, descriptors, _, _ = socket.recv_fds(control, MAX_REQUEST_BYTES, 4)
         if not message:
             _reap(0)
             return
         if os.fork() == 0:
             control.close()
-            _run(json.loads(message), errors, status)
+            _run(json.loads(message), *descriptors)
             return
-        os.close(errors)
-        os.close(status)
+        for received in descriptors:
+            os.close(received)
         _reap(os.WNOHANG)
 
 
@@ -49,24 +49,21 @@ def _reap(options: int) -> None:
             pass
 
 
-def _receive(control: socket.socket) -> tuple[bytes, tuple[int, int], int, object]:
-    message, descriptors, flags, address = socket.recv_fds(control, MAX_REQUEST_BYTES, 2)
-    errors, status = descriptors or (-1, -1)
-    return message, (errors, status), flags, address
-
-
-def _run(request: dict[str, Any], errors: int, status: int) -> None:
-    """Start a process, and write its number and then its exit status."""
+def _run(request: dict[str, Any], stdin: int, stdout: int, stderr: int, status: int) -> None:
+    """Start a process with these streams, and write its number and then its exit status."""
+    streams = (stdin, stdout, stderr)
     child = os.fork()
     if child != 0:
-        os.close(errors)
+        for descriptor in streams:
+            os.close(descriptor)
         os.write(status, b"%d\n" % child)
         _, ended = os.waitpid(child, 0)
         os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended))
         os._exit(0)
     os.close(status)
-    os.dup2(errors, 2)
-    os.close(errors)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
     resource.setrlimit(resource.RLIMIT_NOFILE, request["descriptors"])

@@ -6,6 +6,7 @@ than most tests of its process. Everything after the imports is as it is with `p
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -19,15 +20,26 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self, TextIO
 
 ROOT: Final = Path(__file__).parents[2]
 #: The module that forks.
 FORK_SERVER: Final = "tests.support.fork_server"
+#: How long the end of a process may take on a busy machine.
+PATIENCE_SECONDS: Final = 150
 #: What the processes run, and what else is imported for that, by the program that they are. One process forks for each.
 PROGRAMS: Final = (
-    ("tests.webhook.serve", "sealgate_webhook.__main__", "sealgate_webhook.events.__main__"),
+    (
+        "tests.webhook.serve",
+        "sealgate_webhook.__main__",
+        "sealgate_webhook.events.__main__",
+        "tests.cli.command",
+        "sealgate.cli.commands.serve",
+        "sealgate.cli.commands.sign",
+        "sealgate.cli.commands.verify",
+    ),
     ("sealgate_operator.__main__", "sealgate_operator.worker.__main__"),
-    ("tests.cli.command", "sealgate.cli.commands.sign"),
 )
 
 
@@ -37,30 +49,66 @@ class ForkedProcess:
     Args:
         command: a module of `PROGRAMS`, or the package whose `__main__` it is, and its arguments.
         environment: variables of the process; None for those of this one.
+        output: whether its standard output is read.
+        terminal: a descriptor that is its standard input, output and error; None for no input.
 
     Attributes:
-        stderr: what the process writes there, as text.
+        stdout: what the process writes there, as text, if it is read.
+        stderr: what the process writes there, as text, unless it has a terminal.
     """
 
-    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        output: bool = False,
+        terminal: int | None = None,
+    ) -> None:
         names = {command[0], f"{command[0]}.__main__"}
         modules = next(modules for modules in PROGRAMS if names.intersection(modules))
-        reading, writing = os.pipe()
+        self.stdout: TextIO = io.StringIO()
+        null = written = os.open(os.devnull, os.O_RDWR)
+        if output:
+            reading, written = os.pipe()
+            self.stdout = os.fdopen(reading, encoding="utf-8")
+        reading, errors = os.pipe()
+        self.stderr: TextIO = os.fdopen(reading, encoding="utf-8")
         self._status, status = os.pipe()
+        streams = [null, written, errors] if terminal is None else [terminal] * 3
         request = {
             "command": command,
             "environment": dict(os.environ if environment is None else environment),
             "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),
         }
-        socket.send_fds(_fork_server(modules)[0], [json.dumps(request).encode()], [writing, status])
-        os.close(writing)
-        os.close(status)
-        self.stderr = os.fdopen(reading, encoding="utf-8")
+        socket.send_fds(_fork_server(modules)[0], [json.dumps(request).encode()], [*streams, status])
+        for descriptor in {null, written, errors, status}:
+            os.close(descriptor)
         self._written = b""
         self.returncode: int | None = None
         while b"\n" not in self._written:
             self._read()
         self.pid = int(self._written.partition(b"\n")[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.kill()
+        self.stdout.close()
+        self.stderr.close()
+        self.wait(PATIENCE_SECONDS)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait for the end, and return what the process has written, which must fit into the pipes (64 KiB).
+
+        Raises:
+            subprocess.TimeoutExpired: the process still runs after so many seconds.
+        """
+        self.wait(timeout)
+        return self.stdout.read(), self.stderr.read()
 
     def poll(self) -> int | None:
         """Return the exit status, as `Popen` has it; None as long as the process runs."""
@@ -111,7 +159,7 @@ def _fork_server(modules: tuple[str, ...]) -> tuple[socket.socket, subprocess.Po
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), *modules]
-            # No test reads the standard output of a process that is forked.
+            # What it forks has streams of its own.
             null = subprocess.DEVNULL
             process = subprocess.Popen(command, cwd=ROOT, stdin=null, stdout=null, pass_fds=[theirs.fileno()])
         _fork_servers[modules] = ours, process

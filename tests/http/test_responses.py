@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from sealgate.http.responses import (
@@ -44,6 +47,18 @@ def test_bytes_after_a_response_end_the_connection(framing: str, more: bytes, *,
     whole = WHOLE[framing]
     parser = parse(whole, more) if apart else parse(whole + more)
     assert (bytes(parser.body), parser.complete, parser.reusable) == (b"hello", True, False)
+
+
+@pytest.mark.parametrize("framing", WHOLE)
+def test_a_complete_response_is_freed_without_the_garbage_collector(framing: str) -> None:
+    gc.disable()
+    try:
+        parser = parse(WHOLE[framing])
+        kept = weakref.ref(parser)
+        del parser
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_response_to_head_has_no_body() -> None:

@@ -73,12 +73,16 @@ class ResponseParser:
             InvalidResponseError: they are not, or do not complete, a valid response.
             HeadTooLargeError: the head has more than `MAX_HEAD_BYTES`, or too many informational responses precede it.
         """
+        over = self.complete
         if not data:
             self._end()
         elif self.status:
             self._parse(data)
         else:
             self._collect(data)
+        if self.complete and not over:
+            # The two refer to each other: without this, each response would be garbage that only the collector finds.
+            del self._parser
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)

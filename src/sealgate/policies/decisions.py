@@ -377,17 +377,26 @@ def count_met(keys: Mapping[str, Iterable[str]]) -> int:
     """
     accepted = {name: sorted(set(fingerprints)) for name, fingerprints in keys.items()}
     holder: dict[str, str] = {}
+    return sum(_find_key(name, accepted, holder, set()) for name in accepted)
 
-    def find_key(name: str, tried: set[str]) -> bool:
-        for key in accepted[name]:
-            if key not in tried:
-                tried.add(key)
-                if key not in holder or find_key(holder[key], tried):
-                    holder[key] = name
-                    return True
-        return False
 
-    return sum(find_key(name, set()) for name in accepted)
+# A function inside `count_met` that calls itself would be a reference cycle, and garbage, for each verdict.
+def _find_key(name: str, accepted: Mapping[str, Sequence[str]], holder: dict[str, str], tried: set[str]) -> bool:
+    """Give an authenticator a key that is free, or that its holder can replace by another; return whether it got one.
+
+    Args:
+        name: the authenticator.
+        accepted: the keys of each authenticator.
+        holder: the authenticator that each key serves now; changed.
+        tried: keys that cannot be had; changed.
+    """
+    for key in accepted[name]:
+        if key not in tried:
+            tried.add(key)
+            if key not in holder or _find_key(holder[key], accepted, holder, tried):
+                holder[key] = name
+                return True
+    return False
 
 
 def _coverage(matches: Sequence[Match]) -> Coverage:

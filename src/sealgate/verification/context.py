@@ -137,14 +137,16 @@ class VerifierContext:
         deadline = now + request.deadline.remaining()
         call, leading = self.single_flight.join(key)
         if not leading:
-            if call.task is not None:
-                self.workers.join(call.task, request.requester, deadline)
+            task = call.task
+            if task is not None:
+                self.workers.join(task, request.requester, deadline)
             return call.future, True
         try:
             result = None if known is None else known()
             if result is None:
-                call.task = Task(host, charged, work, partial(self.single_flight.complete, call), deadline, now)
-                self.workers.submit(call.task, request.requester)
+                task = Task(host, charged, work, partial(self.single_flight.complete, call), deadline, now)
+                call.task = task
+                self.workers.submit(task, request.requester)
         except BaseException:
             self.single_flight.abandon(call)
             raise

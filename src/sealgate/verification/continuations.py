@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealgate.errors import UnavailableError
@@ -102,15 +101,14 @@ class Continuations:
         """Do the same as `run` in the thread of an event loop, which goes on meanwhile."""
         if not self._waiting:
             return
-        progress, watched = asyncio.Event(), set[Future[Any]]()
-        notify = partial(_notify, asyncio.get_running_loop(), progress)
+        progress, watched = _Progress(asyncio.get_running_loop()), set[Future[Any]]()
         with self._slots.waiting(self._namespace) as request:
             while self._waiting:
                 for future in self._waiting.keys() - watched:
                     watched.add(future)
-                    future.add_done_callback(notify)
+                    future.add_done_callback(progress.notify)
                 timeout = seconds_until_recheck(deadline)
-                late = not await _wake_up(progress, timeout)
+                late = not await progress.wait(timeout)
                 done = [future for future in self._waiting if future.done()]
                 for future in done:
                     self._continue(future)
@@ -164,20 +162,43 @@ class Continuations:
                 continuation.on_error(error)
 
 
-async def _wake_up(progress: asyncio.Event, seconds: float) -> bool:
-    """Wait for progress; return whether there was some in time."""
-    try:
-        await asyncio.wait_for(progress.wait(), seconds)
-    except TimeoutError:
-        return False
-    progress.clear()
-    return True
+class _Progress:
+    """Results that a task of an event loop waits for. An `asyncio.Event` with a timeout would be a task for each wait.
 
+    Args:
+        loop: the event loop of the task.
+    """
 
-def _notify(loop: asyncio.AbstractEventLoop, progress: asyncio.Event, _future: Future[Any]) -> None:
-    """Wake the event loop; called in the thread that completes a future."""
-    with suppress(RuntimeError):  # the loop is closed: the process ends, and the caller with it
-        loop.call_soon_threadsafe(progress.set)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._made = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def notify(self, _future: Future[Any]) -> None:
+        """Note a result; called in the thread that completes a future."""
+        with suppress(RuntimeError):  # the loop is closed: the process ends, and the caller with it
+            self._loop.call_soon_threadsafe(self._make)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for a result since the last wait; return whether there was one in time."""
+        if not self._made:
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_later(seconds, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        made, self._made = self._made, False
+        return made
+
+    def _make(self) -> None:
+        self._made = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def _wait(futures: Collection[Future[Any]], timeout: float) -> Collection[Future[Any]]:

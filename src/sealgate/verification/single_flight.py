@@ -29,7 +29,7 @@ class Call:
     Attributes:
         key: what the work is about.
         future: its result.
-        task: the work itself, set by the leader once it is known.
+        task: the work itself, set by the leader once it is known; None again once it is over.
     """
 
     key: Hashable
@@ -66,6 +66,8 @@ class SingleFlight:
         """
         with self._lock:
             del self._calls[call.key]
+        # The task refers to the call, so that both would be garbage that only the collector finds.
+        call.task = None
         # Outside the lock: this wakes the callers.
         if error is not None:
             call.future.set_exception(error)

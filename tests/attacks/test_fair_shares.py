@@ -105,7 +105,7 @@ def test_attack_51_requests_that_wait_for_dead_hosts_give_their_threads_up() -> 
             for number in range(16)
         ]
         waiting = environment.verifier._context.wait_slots._requests
-        wait_until(lambda: waiting.total() == 16)
+        wait_until(lambda: waiting.get(FLOOD.name) == 16)
         clock.advance(settings.unresponsive_after + 0.1)
         other = server.submit(environment.verify, environment.image("v1"), namespace=OTHER)
         assert other.result(PATIENCE)[0].verdict is Verdict.ADMIT

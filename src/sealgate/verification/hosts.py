@@ -130,9 +130,15 @@ class HostTable:
         host = self._hosts.get(name)
         return 0.0 if host is None else now - host.responded_at
 
-    def track(self, name: str, now: float) -> None:
-        """Keep the time of a host's last response, even while no work is there for it, until `untrack` is called."""
-        self.get_or_add(name, now).trackers += 1
+    def track(self, name: str, now: float) -> float:
+        """Keep the time of a host's last response, even while no work is there for it, until `untrack` is called.
+
+        Returns:
+            The same as `silent_seconds`.
+        """
+        host = self.get_or_add(name, now)
+        host.trackers += 1
+        return now - host.responded_at
 
     def untrack(self, name: str) -> None:
         """Undo one call of `track`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from sealgate.counts import add_count
 
 
 class Shares:
@@ -23,8 +23,8 @@ class Shares:
     def __init__(self, limit: int, ceiling: int) -> None:
         self.limit = limit
         self._ceiling = ceiling
-        self._taken: Counter[str] = Counter()
-        self._present: Counter[str] = Counter()
+        self._taken: dict[str, int] = {}
+        self._present: dict[str, int] = {}
         self.in_use = 0
 
     @property
@@ -37,50 +37,46 @@ class Shares:
         if self.in_use < self.limit:
             return True
         share = max(self.limit // max(len(self._present), 1), 1)
-        return self.in_use < self._ceiling and self._taken[namespace] < share
+        return self.in_use < self._ceiling and self._taken.get(namespace, 0) < share
 
     def may_take_any(self) -> bool:
         """Return whether a namespace that wants a place may take one."""
         if self.in_use < self.limit:
             return True
         return any(
-            count > self._taken[namespace] and self.may_take(namespace) for namespace, count in self._present.items()
+            count > self._taken.get(namespace, 0) and self.may_take(namespace)
+            for namespace, count in self._present.items()
         )
 
     def enter(self, namespace: str) -> None:
         """Note that work of a namespace wants a place; `leave` must follow."""
-        self._present[namespace] += 1
+        self._present[namespace] = self._present.get(namespace, 0) + 1
 
     def leave(self, namespace: str) -> None:
         """Note that work of a namespace is over, or wants no place any more."""
-        _decrement(self._present, namespace, 1)
+        add_count(self._present, namespace, -1)
 
     def take(self, namespace: str) -> None:
         """Take a place for work that has entered; `release` must follow."""
-        self._taken[namespace] += 1
+        self._taken[namespace] = self._taken.get(namespace, 0) + 1
         self.in_use += 1
 
     def release(self, namespace: str) -> None:
         """Give a place back."""
-        _decrement(self._taken, namespace, 1)
+        add_count(self._taken, namespace, -1)
         self.in_use -= 1
 
     def add(self, others: Shares) -> None:
         """Count what is counted elsewhere here too."""
-        self._taken.update(others._taken)  # noqa: SLF001 - of the same class
-        self._present.update(others._present)  # noqa: SLF001
-        self.in_use += others.in_use
+        self._add(others, 1)
 
     def subtract(self, others: Shares) -> None:
         """Undo `add`; the other counts must not have changed, or have changed here too."""
+        self._add(others, -1)
+
+    def _add(self, others: Shares, sign: int) -> None:
         for namespace, count in others._taken.items():  # noqa: SLF001 - of the same class
-            _decrement(self._taken, namespace, count)
+            add_count(self._taken, namespace, sign * count)
         for namespace, count in others._present.items():  # noqa: SLF001
-            _decrement(self._present, namespace, count)
-        self.in_use -= others.in_use
-
-
-def _decrement(counts: Counter[str], namespace: str, by: int) -> None:
-    counts[namespace] -= by
-    if not counts[namespace]:
-        del counts[namespace]
+            add_count(self._present, namespace, sign * count)
+        self.in_use += sign * others.in_use

@@ -8,9 +8,9 @@ threads are left, its requests that have waited long are refused until it has it
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Self
 
+from sealgate.counts import add_count
 from sealgate.errors import UnavailableError
 from sealgate.messages import quote
 
@@ -100,9 +100,9 @@ class WaitSlots:
         self._clock = clock
         self._workers = workers
         self._observer = observer
-        self._waiters: Counter[str] = Counter()
+        self._waiters: dict[str, int] = {}
         self._silent = 0
-        self._requests: Counter[str] = Counter()
+        self._requests: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def waiting(self, namespace: str) -> WaitingRequest:
@@ -115,18 +115,24 @@ class WaitSlots:
         Raises:
             UnavailableError: the host is silent, and enough callers wait for silent hosts already.
         """
-        self._workers.track(host)
+        seconds = self._workers.track(host)
         slot = WaitSlot(self, host)
-        with self._lock:
-            self._waiters[host] += 1
-        slot.recheck()
+        try:
+            self._check(slot, seconds, 1)
+        except UnavailableError:
+            slot.release()
+            raise
         return slot
 
     def check(self, slot: WaitSlot) -> None:
         """Raise if a caller may not go on waiting; see `WaitSlot.recheck`."""
-        seconds = self._workers.silent_seconds(slot.host)
+        self._check(slot, self._workers.silent_seconds(slot.host), 0)
+
+    def _check(self, slot: WaitSlot, seconds: float, new: int) -> None:
+        """Raise if a caller may not wait for a host that has been silent for some seconds; count it first if new."""
         silent = seconds > self._settings.unresponsive_after
         with self._lock:
+            add_count(self._waiters, slot.host, new)
             self._silent += silent - slot.silent
             slot.silent = silent
             # All who wait for this host count, also those that have not been rechecked since it is silent.
@@ -143,13 +149,13 @@ class WaitSlots:
         with self._lock:
             self._silent -= slot.silent
             slot.silent = False
-            _add(self._waiters, slot.host, -1)
+            add_count(self._waiters, slot.host, -1)
         self._workers.untrack(slot.host)
 
     def count(self, namespace: str, change: int) -> None:
         """Count requests of a namespace that wait."""
         with self._lock:
-            _add(self._requests, namespace, change)
+            add_count(self._requests, namespace, change)
 
     def check_namespace(self, request: WaitingRequest) -> None:
         """Raise if a request may not go on waiting; see `WaitingRequest.recheck`."""
@@ -157,8 +163,8 @@ class WaitSlots:
             return
         places = self._settings.max_waiting
         with self._lock:
-            crowded = self._requests.total() > places - max(places // _RESERVE, 1)
-            own = self._requests[request.namespace]
+            crowded = sum(self._requests.values()) > places - max(places // _RESERVE, 1)
+            own = self._requests.get(request.namespace, 0)
             excess = own > places // (len(self._requests) + 1)
         if crowded and excess:
             raise self._refusal(
@@ -175,9 +181,3 @@ class WaitSlots:
 def seconds_until_recheck(deadline: Deadline) -> float:
     """Return for how many seconds to wait before a recheck is due; fewer if the deadline comes first."""
     return max(min(deadline.remaining(), RECHECK_SECONDS), 0)
-
-
-def _add(counts: Counter[str], key: str, change: int) -> None:
-    counts[key] += change
-    if not counts[key]:
-        del counts[key]

@@ -10,11 +10,12 @@ Queues are bounded by what is left: a namespace, or a host, may have as many tas
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sealgate.budgets import rate_limited
+from sealgate.counts import add_count
 from sealgate.errors import DeadlineError, RateLimitedError, UnavailableError
 from sealgate.messages import quote
 from sealgate.verification.hosts import HostTable
@@ -68,7 +69,7 @@ class WorkQueue:
         }
         # The lanes in which tasks wait, by whether the host is silent, in the order of their turns.
         self._turns: dict[bool, OrderedDict[Lane, None]] = {False: OrderedDict(), True: OrderedDict()}
-        self._waiting: Counter[tuple[RefusalCause, str | int]] = Counter()
+        self._waiting: dict[tuple[RefusalCause, str | int], int] = {}
         self._length = 0
 
     def __len__(self) -> int:
@@ -119,7 +120,8 @@ class WorkQueue:
             now: the time.
             host: take only a task for this host; None for any.
         """
-        while (lane := self._next_lane(now, host)) is not None:
+        # Most often no task is left, and then the lanes need no search.
+        while self._length and (lane := self._next_lane(now, host)) is not None:
             of = self.hosts[lane.host]
             task = lane.take(partial(self._may_start, of))
             if task is None:
@@ -195,6 +197,8 @@ class WorkQueue:
 
     def next_due(self, now: float) -> float | None:
         """Return the seconds until a slot is due for a task that waits for nothing else; None if there is none."""
+        if not self._length:
+            return None
         waits = (
             self._wait(lane, now)
             for lane in self._lanes_of_turns()
@@ -212,16 +216,17 @@ class WorkQueue:
 
     def _check_length(self, task: Task, requester: Requester) -> None:
         left = MAX_QUEUED - self._length
-        if self._waiting["namespace", requester.namespace] >= left:
+        waiting = self._waiting.get
+        if waiting(("namespace", requester.namespace), 0) >= left:
             name = quote(requester.namespace)
             raise QueueFullError(f"too many images of the namespace {name} wait; try again later", "namespace")
-        if self._waiting["host", task.host] >= left:
+        if waiting(("host", task.host), 0) >= left:
             raise QueueFullError(f"too many images wait for {task.host}; try again later", "host")
-        if self._waiting["review", requester.review] >= MAX_QUEUED_OF_REVIEW:
+        if waiting(("review", requester.review), 0) >= MAX_QUEUED_OF_REVIEW:
             raise QueueFullError("too many images of one object wait; try again later", "review")
 
     def _check_wait(self, lane: Lane, task: Task, requester: Requester, now: float) -> None:
-        if now + self._wait(lane, now, self._waiting["host", task.host]) <= task.deadline:
+        if now + self._wait(lane, now, self._waiting.get(("host", task.host), 0)) <= task.deadline:
             return  # in time even as the last one
         wait = self._wait(lane, now, lane.ahead(requester))
         if now + wait > task.deadline:
@@ -274,18 +279,13 @@ class WorkQueue:
 
     def _count_all(self, task: Task, change: int) -> None:
         self._length += change
-        self._change(("host", task.host), change)
+        add_count(self._waiting, ("host", task.host), change)
         for requester in task.requesters.values():
             self._count(requester, change)
 
     def _count(self, requester: Requester, change: int) -> None:
-        self._change(("namespace", requester.namespace), change)
-        self._change(("review", requester.review), change)
-
-    def _change(self, key: tuple[RefusalCause, str | int], change: int) -> None:
-        self._waiting[key] += change
-        if not self._waiting[key]:
-            del self._waiting[key]
+        add_count(self._waiting, ("namespace", requester.namespace), change)
+        add_count(self._waiting, ("review", requester.review), change)
 
     def _start(self, host: Host, task: Task, now: float) -> None:
         if task.charged:

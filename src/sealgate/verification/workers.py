@@ -107,10 +107,10 @@ class Workers:
             self._queue.give_back(host)
         self._wake.set()
 
-    def track(self, host: str) -> None:
-        """Keep the time of a host's last response until `untrack` is called."""
+    def track(self, host: str) -> float:
+        """Keep the time of a host's last response until `untrack` is called; return the same as `silent_seconds`."""
         with self._lock:
-            self._queue.hosts.track(host, self._clock.monotonic())
+            return self._queue.hosts.track(host, self._clock.monotonic())
 
     def untrack(self, host: str) -> None:
         """Undo one call of `track`."""

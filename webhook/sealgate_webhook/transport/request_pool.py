@@ -9,12 +9,12 @@ progress or waiting. Tenants take turns.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sealgate.counts import add_count
 from sealgate.fair_queues import FairQueue
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class RequestPool:
         self._bytes = size
         self._executor = ThreadPoolExecutor(threads, "requests")
         self._waiting: FairQueue[str, PooledRequest] = FairQueue()
-        self._running: Counter[str] = Counter()
-        self._sizes: Counter[str] = Counter()
+        self._running: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def submit(self, tenant: str, size: int, work: Callable[[], Any]) -> PooledRequest:
@@ -80,7 +80,7 @@ class RequestPool:
         request = PooledRequest(tenant, size, work)
         with self._lock:
             room = self._most_waiting - len(self._waiting)
-            if self._waiting.count(tenant) >= room or self._sizes[tenant] + size > self._bytes:
+            if self._waiting.count(tenant) >= room or self._sizes.get(tenant, 0) + size > self._bytes:
                 raise BusyError(tenant)
             self._waiting.push(tenant, request)
             self._account(tenant, size)
@@ -98,18 +98,17 @@ class RequestPool:
         Yields:
             Whether there was a place; never while other requests wait for a thread.
         """
-        request = PooledRequest(tenant, size, _nothing)
         with self._lock:
-            fits = self._running[tenant] < self._free and self._sizes[tenant] + size <= self._bytes
+            fits = self._running.get(tenant, 0) < self._free and self._sizes.get(tenant, 0) + size <= self._bytes
             granted = fits and not len(self._waiting)
             if granted:
-                self._take(request)
+                self._take(tenant)
                 self._account(tenant, size)
         try:
             yield granted
         finally:
             if granted:
-                self._done(request)
+                self._done(tenant, size)
 
     def withdraw(self, request: PooledRequest) -> bool:
         """Take a request out of the queue; return whether no thread has taken it, and none will."""
@@ -130,43 +129,37 @@ class RequestPool:
 
     def _next(self) -> PooledRequest | None:
         """Take the request whose turn it is out of the queue; None if no tenant with one may have a thread."""
-        request = self._waiting.pop(lambda tenant, _: self._running[tenant] < self._free)
+        request = self._waiting.pop(lambda tenant, _: self._running.get(tenant, 0) < self._free)
         if request is not None:
-            self._take(request)
+            self._take(request.tenant)
         return request
 
-    def _take(self, request: PooledRequest) -> None:
+    def _take(self, tenant: str) -> None:
         self._free -= 1
-        self._running[request.tenant] += 1
+        add_count(self._running, tenant, 1)
 
     def _run(self, request: PooledRequest) -> None:
         if not request.result.set_running_or_notify_cancel():
-            self._done(request)
+            self._done(request.tenant, request.size)
             return
         try:
             result = request.work()
         except BaseException as error:  # noqa: BLE001 - the caller that waits for the result gets it
-            self._done(request)
+            self._done(request.tenant, request.size)
             request.result.set_exception(error)
         else:
-            self._done(request)
+            self._done(request.tenant, request.size)
             request.result.set_result(result)
 
-    def _done(self, request: PooledRequest) -> None:
+    def _done(self, tenant: str, size: int) -> None:
         with self._lock:
             self._free += 1
-            self._running[request.tenant] -= 1
-            if not self._running[request.tenant]:
-                del self._running[request.tenant]
-            self._account(request.tenant, -request.size)
-        self._dispatch()
+            add_count(self._running, tenant, -1)
+            self._account(tenant, -size)
+            left = len(self._waiting)
+        if left:
+            self._dispatch()
 
     def _account(self, tenant: str, size: int) -> None:
         self._bytes -= size
-        self._sizes[tenant] += size
-        if not self._sizes[tenant]:
-            del self._sizes[tenant]
-
-
-def _nothing() -> None:
-    """Do nothing: the work of a request that waits without a thread."""
+        add_count(self._sizes, tenant, size)

@@ -254,11 +254,12 @@ class HTTPClient:
 
     def _rules(self, origin: Origin, policy: RequestPolicy) -> tuple[bool, bool]:
         """Return whether loopback and private addresses are fine; refuse plain HTTP to those it is not for."""
-        insecure = self.settings.is_insecure(origin.authority)
+        authority = origin.authority
+        insecure = self.settings.is_insecure(authority)
         if origin.scheme != "https" and not insecure:
-            message = f"{quote(origin.authority)} is not asked over {origin.scheme}: plain HTTP {NEEDS_INSECURE}"
+            message = f"{quote(authority)} is not asked over {origin.scheme}: plain HTTP {NEEDS_INSECURE}"
             raise ForbiddenAddressError(message)
-        named = fold(origin.authority) in policy.literal_hosts or self.settings.names(origin.authority)
+        named = fold(authority) in policy.literal_hosts or self.settings.names(authority)
         return insecure, named
 
     def _context(self, request: Request, policy: RequestPolicy) -> ssl.SSLContext:
@@ -326,20 +327,18 @@ def _head_of(request: Request) -> bytes:
     Raises:
         ValueError: they cannot be sent.
     """
-    own = {"User-Agent": "sealgate", "Accept-Encoding": "identity"}
-    if request.body is not None or request.method in _BODY_METHODS:
-        own["Content-Length"] = str(len(request.body or b""))
+    target = request.url.target
     # Signed requests come with a host and a length of their own. Servers refuse a header line that is there twice
     # (RFC 9112, 3.2 and 6.3), and the host is always that of the URL.
-    given = {name: value for name, value in request.headers.items() if name.lower() != "host"}
-    names = {name.lower() for name in given}
-    headers = {"Host": request.url.origin.authority}
-    headers |= {name: value for name, value in own.items() if name.lower() not in names} | given
-    lines = [
-        f"{request.method} {request.url.target} HTTP/1.1",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    ]
-    if " " in request.url.target or any(map(_UNSENDABLE.search, lines)):
+    given = {"host": ""} | {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
+    given["host"] = f"Host: {request.url.origin.authority}"
+    given.setdefault("user-agent", "User-Agent: sealgate")
+    given.setdefault("accept-encoding", "Accept-Encoding: identity")
+    if request.body is not None or request.method in _BODY_METHODS:
+        given.setdefault("content-length", f"Content-Length: {len(request.body or b'')}")
+    lines = [f"{request.method} {target} HTTP/1.1", *given.values()]
+    # Lines may have tabs in them, and no other control character.
+    if " " in target or _UNSENDABLE.search("\t".join(lines)):
         raise ValueError("the request has characters that cannot be sent")
     return "\r\n".join((*lines, "\r\n")).encode("latin-1")
 

@@ -57,10 +57,13 @@ class Guard:
         Raises:
             DeadlineError: the deadline has passed.
         """
-        return self.deadline.check(self.doing)
+        left = self.deadline.at - self.deadline.clock.monotonic()
+        if left <= 0:
+            raise self.ran_out()
+        return left
 
     def ran_out(self) -> DeadlineError:
-        """Return the error for a wait that took until the deadline."""
+        """Return the error for a request that took until the deadline."""
         return DeadlineError(f"ran out of time while {self.doing}; try again, or raise the webhook's timeout")
 
     def count(self, received: int) -> None:

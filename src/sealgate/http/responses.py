@@ -19,6 +19,25 @@ _BEGINNING = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _INFORMATIONAL = range(100, 200)
 _SWITCHING_PROTOCOLS = 101
+#: Frequent names of headers in both spellings, so that they need not be decoded each time.
+_NAMES = {
+    spelling.encode(): name.lower()
+    for name in (
+        "Cache-Control",
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "Docker-Content-Digest",
+        "Docker-Distribution-Api-Version",
+        "Etag",
+        "Server",
+        "Strict-Transport-Security",
+        "Vary",
+        "X-Content-Type-Options",
+    )
+    for spelling in (name, name.lower())
+}
 
 
 class HeadTooLargeError(Exception):
@@ -89,6 +108,12 @@ class ResponseParser:
 
     def _collect(self, data: bytes) -> None:
         """Add bytes to the head, and parse it once it is complete, with what follows it."""
+        if not self._head and data.startswith(_BEGINNING):
+            # Most heads arrive in one piece.
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            if len(_HEAD_END) <= end <= MAX_HEAD_BYTES:
+                self._parse_head(data[:end], data[end:])
+                return
         searched = max(len(self._head) - len(_HEAD_END) + 1, 0)
         self._head += data
         if not self._head.startswith(_BEGINNING[: len(self._head)]):
@@ -163,7 +188,8 @@ class ResponseParser:
         """Note a header; one after the body (a trailer) is ignored."""
         if self.status or self.complete:
             return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key = _NAMES.get(name) or name.decode("latin-1").lower()
+        text = value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_body(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -17,6 +18,8 @@ from sealgate.messages import quote
 
 #: Maximum length of a URL in characters; signed storage URLs have about 2,000.
 MAX_URL = 8192
+#: Origins that are cached once parsed: each request to a registry needs one or two.
+MAX_CACHED_ORIGINS = 256
 
 _PORTS = {"http": 80, "https": 443}
 _UNWANTED = re.compile(r"[^!-~]|[\\<>\"]")
@@ -84,6 +87,7 @@ def parse_url(text: str) -> URL:
     return URL(_parse_origin(parts.scheme, parts.netloc.lower(), text), target)
 
 
+@lru_cache(MAX_CACHED_ORIGINS)
 def parse_origin(scheme: str, authority: str) -> Origin:
     """Return the origin of a `host[:port]`.
 

@@ -160,7 +160,7 @@ class Session:
         parsed = parse_url(url)
         query = Query(parsed.target, limit)
         answer = self._requests.send_document(self._policy, parsed, repository, query, ca=ca, named=named)
-        _expect_ok(quote(fold(parsed.origin.authority)), answer.response, quote(str(parsed)))
+        _expect_ok(fold(parsed.origin.authority), answer.response, lambda: quote(str(parsed)))
         return answer.response.body
 
     # Location: the registry, or its mirror first ---------------------------------------------------------------------
@@ -204,36 +204,40 @@ class Session:
         ).response
         if response.status not in _KNOWS_HEAD:
             return None
-        _expect_ok(quote(location.host), response, manifest_name(location.repository, reference))
+        _expect_ok(location.host, response, lambda: manifest_name(location.repository, reference))
         return response
 
     def _manifest(self, location: Location, reference: str, digest: Digest | None) -> Manifest:
         answer = self._requests.send(
             location, Query(location.target(f"manifests/{reference}"), MAX_RESPONSE_BYTES, ", ".join(_MANIFEST_TYPES))
         )
-        what = manifest_name(location.repository, reference)
-        _expect_ok(quote(location.host), answer.response, what)
+        _expect_ok(location.host, answer.response, lambda: manifest_name(location.repository, reference))
         media_type = _media_type(answer.response)
         if media_type in _SCHEMA_1:
             # Its digest is that of a part of it, so hashing it would prove nothing.
+            what = manifest_name(location.repository, reference)
             msg = f"{what} is of the old schema 1, which cannot be verified; build and push the image anew"
             raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
         computed = digest_of(answer.response.body)
         if digest is not None and computed != digest:
-            msg = f"{what} has other bytes: they hash to {computed}"
+            msg = f"{manifest_name(location.repository, reference)} has other bytes: they hash to {computed}"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
-        _check_header(answer.response, computed, what)
+        _check_header(answer.response, computed, lambda: manifest_name(location.repository, reference))
         if media_type not in _MANIFEST_TYPES:
+            what = manifest_name(location.repository, reference)
             msg = f"{what} is of the type {quote(media_type, 100)}, which is not an image manifest"
             raise VerificationError(msg, reason=Reason.UNSUPPORTED_IMAGE)
         return Manifest(computed, media_type, answer.response.body, _strong_etag(answer.response))
 
     def _blob(self, location: Location, digest: Digest, limit: int) -> bytes:
         answer = self._requests.send(location, Query(location.target(f"blobs/{digest}"), limit))
-        what = f"the blob {quote(location.repository.path)}@{digest}"
-        _expect_ok(quote(location.host), answer.response, what)
+
+        def what() -> str:
+            return f"the blob {quote(location.repository.path)}@{digest}"
+
+        _expect_ok(location.host, answer.response, what)
         if digest_of(answer.response.body) != digest:
-            msg = f"{what} has other bytes: they hash to {digest_of(answer.response.body)}"
+            msg = f"{what()} has other bytes: they hash to {digest_of(answer.response.body)}"
             raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
         return answer.response.body
 
@@ -274,7 +278,7 @@ class Session:
                 if not missing or lacks_api(response.body):
                     self._state.without_referrers.note(location.host)
                 return None
-            _expect_ok(quote(location.host), response, what)
+            _expect_ok(location.host, response, lambda: what)
             _add_bounded(found, read_index(response.body, what), limit, what)
             following = next_page(answer.url, response.headers.get("link"))
             if following is None:
@@ -294,13 +298,15 @@ class Session:
         answer = self._requests.send(location, Query(target, limit, follow=Follow.SAME_ORIGIN))
         if answer.response.status in _NO_EXTENSION:
             raise NotFoundError(f"{quote(location.host)} does not have the signature extension")
-        _expect_ok(quote(location.host), answer.response, f"a list of signatures of {quote(path)}@{digest}")
+        _expect_ok(location.host, answer.response, lambda: f"a list of signatures of {quote(path)}@{digest}")
         return answer.response.body
 
 
-def _expect_ok(host: str, response: Response, what: str) -> None:
+def _expect_ok(registry: str, response: Response, name: Callable[[], str]) -> None:
+    """Raise unless the status is 200; only then are the names for the message needed."""
     if response.status == _OK:
         return
+    host, what = quote(registry), name()
     if response.status == _NOT_FOUND:
         raise NotFoundError(f"{host} does not have {what}")
     if response.status in (_UNAUTHORIZED, _FORBIDDEN):
@@ -325,14 +331,14 @@ def _strong_etag(response: Response) -> str:
     return etag if _ETAG.fullmatch(etag) else ""
 
 
-def _check_header(response: Response, computed: Digest, what: str) -> None:
+def _check_header(response: Response, computed: Digest, name: Callable[[], str]) -> None:
     stated = response.headers.get("docker-content-digest")
     if stated is None or stated == computed:
         return
     algorithm, _, digest = stated.partition(":")
     make = _HASHES.get(algorithm)
     if make is None or make(response.body).hexdigest() != digest:
-        msg = f"{what} hashes to {computed}, but the registry states {quote(stated, 80)}"
+        msg = f"{name()} hashes to {computed}, but the registry states {quote(stated, 80)}"
         raise VerificationError(msg, reason=Reason.DIGEST_MISMATCH)
 
 

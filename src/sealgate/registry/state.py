@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from cachetools import TTLCache
 
 if TYPE_CHECKING:
     from sealgate.clocks import Clock
@@ -27,23 +26,36 @@ class HostFacts:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._hosts: TTLCache[str, bool] = TTLCache(MAX_HOSTS, FACT_SECONDS, timer=clock.monotonic)
+        self._clock = clock
+        # When each expires; those that were used last come last. Every request asks, which a `TTLCache` makes dear.
+        self._until: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def holds(self, host: str) -> bool:
         """Return whether the fact was noted for a host within the TTL."""
         with self._lock:
-            return self._hosts.get(host, False)
+            return self._holds(host)
 
     def note(self, host: str) -> None:
         """Note the fact for a host. Noting it again does not extend its TTL."""
         with self._lock:
-            self._hosts.setdefault(host, True)
+            if not self._holds(host):
+                self._until[host] = self._clock.monotonic() + FACT_SECONDS
+                self._until.move_to_end(host)
+                if len(self._until) > MAX_HOSTS:
+                    self._until.popitem(last=False)
 
     def drop(self, host: str) -> None:
         """Remove the fact for a host."""
         with self._lock:
-            self._hosts.pop(host, None)
+            self._until.pop(host, None)
+
+    def _holds(self, host: str) -> bool:
+        until = self._until.get(host)
+        if until is None or self._clock.monotonic() >= until:
+            return False
+        self._until.move_to_end(host)
+        return True
 
 
 @dataclass(frozen=True, slots=True)

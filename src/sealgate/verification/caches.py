@@ -279,6 +279,7 @@ def _group(*parts: Hashable) -> tuple[Hashable, ...]:
     return parts
 
 
+@lru_cache(256)  # each look-up in a cache begins with it, and a new image has several
 def digest_to_bytes(digest: str) -> bytes:
     """Return the bytes of a digest, which take half the memory of its text."""
     return bytes.fromhex(digest.removeprefix(_ALGORITHM))

@@ -23,6 +23,8 @@ _WORDS: Final = (
 )
 #: The window holds the dictionary and a typical finding; smaller ones need less memory while they work.
 _WINDOW_BITS: Final = -12
+#: Made once: `json.dumps` would make one for each finding.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 #: Ends are whole numbers of these: exact, and shorter than a date as text.
 _TICK: Final = timedelta(microseconds=1)
@@ -47,7 +49,7 @@ def pack(finding: Finding, *known: str) -> bytes:
     ]
     if finding.valid_until is not None:  # most have no end, and there are many of them
         document.append((finding.valid_until - _EPOCH) // _TICK)
-    data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    data = _ENCODER.encode(document).encode("utf-8", "surrogatepass")
     packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=5, zdict=_dictionary(known))
     return packer.compress(data) + packer.flush()
 

@@ -195,15 +195,16 @@ class Search:
             raise malformed("the layer", f"the annotation {SIGNATURE_ANNOTATION} is missing")
         signature = decode_base64(layer.annotations[SIGNATURE_ANNOTATION], "the signature")
         payload = self._store.blob(layer)
-        read = replace(
-            found,
-            content=payload,
-            signature=signature,
-            signed=payload,
-            check_claims=partial(self._claims.check_payload, payload),
-            annotations=partial(self._claims.payload_annotations, payload),
-        )
-        self._note(source, read)
+        if self._found is not None:
+            read = replace(
+                found,
+                content=payload,
+                signature=signature,
+                signed=payload,
+                check_claims=partial(self._claims.check_payload, payload),
+                annotations=partial(self._claims.payload_annotations, payload),
+            )
+            self._note(source, read)
         self._evidence.judge(
             source,
             lambda: self._signers.verify(classic_attempt(signature, payload, layer.annotations, stranger(self._keys))),

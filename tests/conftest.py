@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.examples import FULL, QUICK
 from tests.support.forked_processes import end_fork_servers
+from tests.support.order import long_ones_first
 from tests.support.process_count import PythonProcesses
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Run more workers than there are cores: half of the time a test waits, for timeouts, leases or processes."""
     return (yield) + 3
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin long tests first, after the order of all others has been chosen at random."""
+    items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -286,6 +286,7 @@ def test_attack_154_ca_is_asked_once_for_each_certificate(
     assert server.paths == ["/ocsp", "/ocsp", "/root.crl"]
 
 
+@pytest.mark.long
 def test_attack_154_silent_ca_holds_no_worker_until_the_deadline(
     revocable: tuple[NotationEnvironment, RevocationSimulator],
 ) -> None:

@@ -265,6 +265,7 @@ def _reduce_to(alert: str, rule: Manifest) -> Manifest:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_alerts_fire_for_what_they_name(tmp_path: Path) -> None:
     paths = []

@@ -245,6 +245,7 @@ def test_mirror_is_used_first(shop: Shop) -> None:
     assert (entry["verdict"], entry["subject"]) == ("admit", shop.digests["signed"])
 
 
+@pytest.mark.long
 def test_silent_registry_takes_no_longer_than_the_timeout(shop: Shop) -> None:
     shop.registry.faults.hang("/shop/unsigned/")
     # Enough for the image of the responding registry on a busy machine.

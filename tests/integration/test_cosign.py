@@ -216,6 +216,7 @@ def test_cosign_verifies_what_the_tests_sign(workshop: Workshop, layout: str, ki
     workshop.ask(image, {"pem": public_pem(key)}, annotations={"env": "prod"})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_fixtures_can_be_made_again(tmp_path: Path) -> None:
     generate.main(tmp_path)

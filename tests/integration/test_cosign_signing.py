@@ -99,6 +99,7 @@ def delete(registry: DockerRegistry, image: str, *arguments: object, code: int =
     return ran
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("storage", Storage)
 def test_both_versions_say_what_is_recorded(tmp_path: Path, storage: Storage) -> None:

@@ -64,6 +64,7 @@ def test_operator_releases_the_lease_on_sigterm(folder: Path, cluster: Kubernete
     assert {request.authorization for request in cluster.requests} == {"Bearer a-token"}
 
 
+@pytest.mark.long
 def test_killed_leader_is_replaced(folder: Path, cluster: KubernetesSimulator) -> None:
     with process(folder, "one") as one:
         cluster.wait_for(lambda c: holder(c).startswith("one_"))

@@ -206,6 +206,7 @@ def test_json_is_yaml(value: dict[str, Any]) -> None:
     assert document.value == value
 
 
+@pytest.mark.long
 def test_documents_of_an_attackers_size_end_the_reading() -> None:
     depth = POLICY_FILES.max_depth
     deep = "[" * (depth + 1) + "]" * (depth + 1)

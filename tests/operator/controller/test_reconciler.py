@@ -170,6 +170,7 @@ def test_with_cert_manager_no_certificate_is_touched(cluster: KubernetesSimulato
     assert not any("webhookconfigurations/" in r.path for r in cluster.requests if r.method != "GET")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("enforced")
 def test_resync_does_not_rewrite_a_status(cluster: KubernetesSimulator) -> None:
     put(cluster, secret("keys", cosign_pub=pem("one")))

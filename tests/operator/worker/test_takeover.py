@@ -91,6 +91,7 @@ def test_status_that_the_api_server_does_not_take_is_written_later(shop: Shop) -
     assert shop.signatures("shop/web", digest) == 1
 
 
+@pytest.mark.long
 def test_worker_that_lost_the_lease_writes_nothing_more(shop: Shop) -> None:
     shop.put_policy()
     gate = threading.Event()

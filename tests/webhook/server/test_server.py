@@ -184,6 +184,7 @@ def test_dead_worker_is_replaced_with_the_newest_policies(environment: WebhookEn
     assert "sealgate_verification_policies 1.0" in server.metrics()
 
 
+@pytest.mark.long
 def test_hanging_registry_delays_no_other_review(environment: WebhookEnvironment, server: Server) -> None:
     """More reviews wait for the dead registry than there are threads; another registry's images go through."""
     stuck = [environment.sign(f"stuck/app-{number}", "v1") for number in range(40)]

@@ -15,6 +15,7 @@ from tests.support.examples import FULL, QUICK
 from tests.support.forked_processes import end_fork_servers
 from tests.support.order import long_ones_first
 from tests.support.process_count import PythonProcesses
+from tests.support.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -42,9 +43,11 @@ MAX_TEXT = 100
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count the processes of tests, except on a cluster."""
+    """Count the processes of tests, except on a cluster, and let workers report what says something."""
     if not os.environ.get("SEALGATE_E2E"):
         config.pluginmanager.register(PythonProcesses())
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(WorkerReports())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

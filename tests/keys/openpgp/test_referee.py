@@ -24,6 +24,8 @@ from tests.support.signers.openpgp_certificates import DAY, NOW, PAYLOAD, certif
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sealgate.keys.openpgp.keyring import Keyring
+
 VERDICTS: Mapping[str, str] = json.loads(
     (Path(__file__).parents[2] / "data" / "openpgp_certificates" / "verdicts.json").read_text()
 )
@@ -52,11 +54,17 @@ STRICTER = {
 
 
 @cache
+def keyring(name: str) -> Keyring:
+    """Return the keyring of a case, which is read once for all that is asked about it."""
+    return load_keyring(certificates()[name].certificate)
+
+
+@cache
 def verdict(name: str) -> str:
     """Return sealgate's verdict on a case: "good", or the reason of the refusal."""
     case = certificates()[name]
     try:
-        signed = load_keyring(case.certificate).verify(case.signed, NOW)
+        signed = keyring(name).verify(case.signed, NOW)
     except SealgateError as error:
         return error.message
     assert signed.payload == PAYLOAD
@@ -147,7 +155,7 @@ def test_refusal_has_a_reason(name: str, why: str) -> None:
 )
 def test_key_state_agrees_with_verification(name: str, reason: Reason) -> None:
     case = certificates()[name]
-    ring = load_keyring(case.certificate)
+    ring = keyring(name)
     state = next(one for one in ring.states(NOW) if one.fingerprint == case.signer.fingerprint.hex().upper())
     assert state.reason is reason
     if reason is not Reason.VERIFIED:
@@ -161,7 +169,7 @@ def test_message_verifies_until_the_end_that_is_stated() -> None:
     ending = [name for name in VERDICTS if verdict(name) == "good" and re.search("expires|future", name)]
     for name in ending:
         case = certificates()[name]
-        ring = load_keyring(case.certificate)
+        ring = keyring(name)
         end = ring.verify(case.signed, NOW).valid_until
         moments = [NOW + days * DAY for days in (1, 99, 101, 150, 182, 200, 400, 2000)]
         if end is not None:
@@ -174,7 +182,7 @@ def test_message_verifies_until_the_end_that_is_stated() -> None:
 def test_no_case_with_a_usable_state_is_refused_for_its_key() -> None:
     for name, case in certificates().items():
         try:
-            ring = load_keyring(case.certificate)
+            ring = keyring(name)
         except InvalidKeyError:
             continue
         states = {state.fingerprint: state for state in ring.states(NOW)}

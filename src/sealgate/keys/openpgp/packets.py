@@ -12,7 +12,7 @@ import bz2
 import re
 import zlib
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
@@ -104,6 +104,7 @@ class SignatureFields:
         ambiguous: whether a time or the key flags are there twice, or a time has another size than four octets.
         trailer: the bytes that end the hashed data.
         numbers: the algorithm's numbers, as encoded.
+        created: when the signature says it was made.
     """
 
     type: int
@@ -118,11 +119,12 @@ class SignatureFields:
     ambiguous: bool
     trailer: bytes
     numbers: bytes
+    created: datetime = field(init=False, repr=False, compare=False)
 
-    @property
-    def created(self) -> datetime:
-        """When the signature says it was made."""
-        return datetime.fromtimestamp(int.from_bytes(self.hashed[Subpacket.CREATED], "big"), UTC)
+    def __post_init__(self) -> None:
+        # Self-signatures are sorted by it again and again, so it is read once.
+        created = datetime.fromtimestamp(int.from_bytes(self.hashed[Subpacket.CREATED], "big"), UTC)
+        object.__setattr__(self, "created", created)
 
     @property
     def expires(self) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from sealgate.api.crds import KINDS, custom_resource_definition
 from tests.cli.clusters import API, Cluster
 from tests.cli.running import sealgate
 from tests.operator.certificates.test_reconciler import keeper
-from tests.operator.environment import CONFIG_MAPS, install
+from tests.operator.environment import CONFIG_MAPS, call_self_test, install
 from tests.operator.webhooks.test_enforcement import Replica
 from tests.support.clocks import FakeClock
+from tests.support.simulators.kubernetes import KubernetesSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from tests.cli.shop import Shop
-    from tests.support.simulators.kubernetes import KubernetesSimulator
+    from tests.support.simulators.kubernetes import Backup
 
 NAMESPACE = "sealgate"
 OPERATOR = f"{CONFIG_MAPS}/sealgate-operator"
@@ -37,20 +39,17 @@ class Installed(Cluster):
     Args:
         api: the API server.
         shop: the registry and the policies.
-        now: the time at which the certificates were issued.
+        now: the certificates were issued at the beginning of this minute.
     """
 
     def __init__(self, api: KubernetesSimulator, shop: Shop, now: datetime) -> None:
+        # The operator issues them once for all tests that begin in the same minute.
+        api.restore(_release(now.replace(second=0, microsecond=0)))
+        api.admission = lambda obj: call_self_test(api, obj)
         super().__init__(api, shop)
-        install(api)
-        clock = FakeClock(now)
-        keeper(api, clock).reconcile()
-        Replica(api).reconcile()
         self.set_registries(insecure=[shop.registry.host])
         for component in ("webhook", "operator"):
             self.put_deployment(component)
-        for kind in KINDS:
-            api.put(DEFINITIONS, custom_resource_definition(kind))
         for plural in ("authenticators", "verificationpolicies"):
             for obj in api.find(plural):
                 self.put_ready(plural, obj)
@@ -97,6 +96,18 @@ class Installed(Cluster):
         ran = self.doctor("--output", "json", *args)
         document = json.loads(ran.stdout)
         return ran.exit_code, {f"{check['area']}/{check['name']}": check for check in document["checks"]}
+
+
+@functools.lru_cache(maxsize=2)
+def _release(now: datetime) -> Backup:
+    """Return the objects of a release whose certificates the operator issued at a time, and whose webhook enforces."""
+    with KubernetesSimulator() as api:
+        install(api)
+        keeper(api, FakeClock(now)).reconcile()
+        Replica(api).reconcile()
+        for kind in KINDS:
+            api.put(DEFINITIONS, custom_resource_definition(kind))
+        return api.backup()
 
 
 def labels(component: str, release: str = "") -> dict[str, str]:

@@ -75,6 +75,10 @@ class Pace:
         empty_at = max(self._empty_at, now) + ahead * self._rate.interval
         return max(0.0, empty_at - self._rate.tolerance - now)
 
+    def until_full(self, now: float) -> float:
+        """Return the seconds until every slot of the burst is free, so that the next one would be lost."""
+        return max(0.0, self._empty_at - now)
+
     def take(self, now: float) -> None:
         """Take a slot."""
         self._empty_at = max(self._empty_at, now) + self._rate.interval

@@ -461,3 +461,87 @@ def test_no_namespace_gets_two_slots_while_another_waits_for_one(arrivals: list[
             simulation.end(task)
     check()
     assert len(simulation.started) == len(tasks)
+
+
+# Work in the background ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Spare:
+    """A simulation to which background tasks are offered."""
+
+    simulation: Simulation
+
+    def offer(self, host: str = HOST, namespace: str = "background") -> float | None:
+        """Offer a task; return what the queue returns. One that starts runs until `end` is called."""
+        now = self.simulation.now
+        self.task = Task(host, True, lambda: None, lambda *_: None, now, now, background=True)
+        return self.simulation.queue.start_spare(self.task, Requester(namespace, 0), now)
+
+    def end(self) -> None:
+        self.simulation.queue.end(self.task, self.simulation.now, responded=True)
+
+
+def test_background_takes_only_slots_that_would_be_lost() -> None:
+    simulation = Simulation(VerifierSettings(verifications_per_minute=60, burst=5))
+    simulation.respond()
+    spare = Spare(simulation)
+    for _ in range(3):
+        simulation.end(simulation.add(charged=True))
+    assert spare.offer() == pytest.approx(3.0)
+    simulation.advance(3.0)
+    assert spare.offer() == 0
+    spare.end()
+    assert spare.offer() == pytest.approx(1.0)
+    # All slots but the one that was taken are there for reviews.
+    for _ in range(4):
+        simulation.end(simulation.add(charged=True, seconds=0.1))
+    with pytest.raises(RateLimitedError):
+        simulation.add(charged=True, seconds=0.1)
+
+
+def test_background_waits_while_tasks_of_reviews_wait() -> None:
+    simulation = Simulation(VerifierSettings(verifications_per_minute=60, burst=5, host_concurrency=4, workers=8))
+    simulation.respond()
+    spare = Spare(simulation)
+    tasks = [simulation.add() for _ in range(5)]
+    assert spare.offer() is None
+    for task in tasks[:2]:
+        simulation.end(task)
+    # None waits, but more than half of the workers of the host run.
+    assert spare.offer() is None
+    for task in tasks[2:4]:
+        simulation.end(task)
+    assert spare.offer() == 0
+    spare.end()
+
+
+def test_background_leaves_half_of_all_workers() -> None:
+    simulation = Simulation(VerifierSettings(workers=4, host_concurrency=4))
+    simulation.respond(OTHER_HOST)
+    simulation.respond()
+    running = [simulation.add(host=OTHER_HOST) for _ in range(2)]
+    spare = Spare(simulation)
+    assert spare.offer() is None
+    simulation.end(running[0])
+    assert spare.offer() == 0
+    spare.end()
+    simulation.end(running[1])
+    assert list(simulation.queue.hosts) == []
+
+
+def test_background_asks_no_host_that_does_not_respond() -> None:
+    simulation = Simulation()
+    spare = Spare(simulation)
+    assert spare.offer() is None
+    simulation.respond()
+    simulation.add()
+    simulation.advance(SETTINGS.unresponsive_after + 1)
+    assert spare.offer() is None
+
+
+def test_background_waits_for_the_end_of_a_pause() -> None:
+    simulation = Simulation()
+    simulation.respond()
+    simulation.queue.pause(HOST, simulation.now + 30)
+    assert Spare(simulation).offer() == pytest.approx(30.0)

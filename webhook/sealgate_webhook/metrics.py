@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealgate.process.serving.limits import Crowding
     from sealgate.shared_cache.observers import Operation, Result
     from sealgate.verification.byte_cache import Usage
-    from sealgate.verification.observers import CacheKind, CacheName, RefusalCause, StaleKind
+    from sealgate.verification.observers import BackgroundResult, CacheKind, CacheName, RefusalCause, StaleKind
 
 #: Seconds; from cached verdicts to the longest timeout of a webhook.
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
@@ -231,6 +231,14 @@ class Metrics:
         """Change the number of tasks that run."""
         self._running.inc(change)
 
+    def background_waiting(self, change: int) -> None:
+        """Change the number of verifications that wait to be made in the background."""
+        self._background_waiting.inc(change)
+
+    def background_ended(self, result: BackgroundResult) -> None:
+        """Count a verification that no longer waits to be made in the background, by result."""
+        self._background_results[result].inc()
+
     def verification(self, finding: Finding, seconds: float) -> None:
         """Record a verification of an image by an authenticator."""
         count, latency = self._of_verifications(finding.format, finding.outcome, finding.reason)
@@ -382,6 +390,27 @@ class Metrics:
         self._running = Gauge(
             "sealgate_running_work", "Verifications and resolutions that run.", registry=self.registry
         )
+        self._background_waiting = Gauge(
+            "sealgate_background_verifications_waiting",
+            "Verifications that reviews could not wait for, and that wait to be made in the background.",
+            registry=self.registry,
+        )
+        background = Counter(
+            "sealgate_background_verifications",
+            "Verifications that reviews could not wait for and that no longer wait, by result.",
+            ("result",),
+            registry=self.registry,
+        )
+        results: tuple[BackgroundResult, ...] = (
+            "done",
+            "known",
+            "obsolete",
+            "unavailable",
+            "expired",
+            "full",
+            "closed",
+        )
+        self._background_results = {result: background.labels(result) for result in results}
         self._verifications = Counter(
             "sealgate_verifications",
             "Verifications of an image by an authenticator, by outcome.",

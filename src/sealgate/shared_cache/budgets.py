@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: The longest wait for a slot, in seconds: no request has a later deadline.
 MAX_WAIT_SECONDS: Final = 30.0
 
-# KEYS[1]: the budget. ARGV: interval, tolerance, the longest wait of this request, and of any, all in milliseconds.
+# KEYS[1]: the budget. ARGV: interval, tolerance, the longest wait of this request, and of any, and how much of the
+# tolerance this request leaves to others, all in milliseconds.
 # Returns whether a slot was reserved, and the milliseconds until it.
 _RESERVE = """
 local time = redis.call('TIME')
@@ -30,7 +31,7 @@ local empty_at = tonumber(redis.pcall('GET', KEYS[1]))
 if not empty_at or not (empty_at > now and empty_at <= now + tolerance + tonumber(ARGV[4]) + interval) then
   empty_at = now
 end
-local wait = math.max(0, empty_at - tolerance - now)
+local wait = math.max(0, empty_at - tolerance + tonumber(ARGV[5]) - now)
 if wait > tonumber(ARGV[3]) then return {0, math.ceil(wait)} end
 empty_at = empty_at + interval
 redis.call('SET', KEYS[1], string.format('%.3f', empty_at), 'PX', math.ceil(empty_at - now) + 1)
@@ -60,18 +61,21 @@ class SharedBudgets:
         self._store = store
         self._observer = observer
 
-    def reserve(self, host: str, deadline: Deadline) -> float:
+    def reserve(self, host: str, deadline: Deadline, *, spare: bool = False) -> float:
         """Reserve a slot and return how many seconds to wait for it; 0 if the server does not respond.
 
         Args:
             host: `host[:port]` whose budget is used.
             deadline: the latest moment at which the slot is of use.
+            spare: whether only a slot that would be lost is taken: all others are free.
 
         Raises:
             RateLimitedError: the slot would come after the deadline; none was reserved.
         """
         limit_ms = max(0.0, min(deadline.remaining(), MAX_WAIT_SECONDS) * 1000)
-        response = self._run(_RESERVE, host, self._interval_ms, self._tolerance_ms, limit_ms, MAX_WAIT_SECONDS * 1000)
+        left_ms = self._tolerance_ms if spare else 0.0
+        longest_ms = MAX_WAIT_SECONDS * 1000
+        response = self._run(_RESERVE, host, self._interval_ms, self._tolerance_ms, limit_ms, longest_ms, left_ms)
         if not isinstance(response, list) or len(response) != 2 or not all(type(item) is int for item in response):  # noqa: PLR2004
             return 0.0
         granted, wait_ms = response

@@ -101,13 +101,13 @@ class SharedCache:
         shared_with = OPEN if is_anonymous(access) else access
         self._put("tag", (*caller.repository, tag), partial(encode_digest, digest), caller, shared_with, seconds)
 
-    def reserve(self, host: str, deadline: Deadline) -> float:
+    def reserve(self, host: str, deadline: Deadline, *, spare: bool = False) -> float:
         """Reserve a slot of the shared budget; see `SharedBudgets`.
 
         Raises:
             RateLimitedError: the slot would come after the deadline.
         """
-        return self._budgets.reserve(host, deadline)
+        return self._budgets.reserve(host, deadline, spare=spare)
 
     def give_back(self, host: str) -> None:
         """Return a reserved slot that was not used."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.formats.service_answers import ServiceAnswers
+from sealgate.verification.background_runner import BackgroundRunner
 from sealgate.verification.byte_cache import ByteCache
 from sealgate.verification.caches import FindingCache, TagCache
 from sealgate.verification.shared_level import NoSharedLevel
@@ -50,6 +51,7 @@ class VerifierContext:
         verdicts: cache of verdicts.
         single_flight: calls under way.
         workers: run their work, at the pace of each host's budget.
+        background: has the workers verify what reviews could not wait for.
         wait_slots: callers that wait for them.
         state: highest versions seen of versioned evidence.
         service_answers: answers of services that formats ask beside the signature stores, and the budgets of these.
@@ -67,6 +69,7 @@ class VerifierContext:
     verdicts: VerdictCache
     single_flight: SingleFlight
     workers: Workers
+    background: BackgroundRunner
     wait_slots: WaitSlots
     state: TrustedState
     service_answers: ServiceAnswers
@@ -99,6 +102,7 @@ class VerifierContext:
             VerdictCache(verdict_bytes, clock),
             SingleFlight(),
             workers,
+            BackgroundRunner(workers, clock, observer),
             WaitSlots(settings, clock, workers, observer),
             state,
             ServiceAnswers(clock, settings.verifications_per_minute, settings.burst),

@@ -112,6 +112,11 @@ class HostTable:
         host.responded_at = now
         self._responsive[host.name] = True
 
+    def responds(self, name: str) -> bool:
+        """Return whether a host, idle or not, has responded before and is not silent."""
+        host = self._hosts.get(name)
+        return name in self._responsive if host is None else not host.silent
+
     def is_silent(self, host: Host, now: float) -> bool:
         """Return whether a host is silent now."""
         if host.shares.in_use and now - host.responded_at > self._settings.unresponsive_after:

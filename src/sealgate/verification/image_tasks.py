@@ -17,6 +17,7 @@ from sealgate.errors import (
     DeadlineError,
     InvalidReferenceError,
     NotFoundError,
+    RateLimitedError,
     SealgateError,
     UnavailableError,
     UnreachableError,
@@ -33,6 +34,7 @@ from sealgate.policies.decisions import (
 )
 from sealgate.reasons import Reason
 from sealgate.references import parse_reference
+from sealgate.verification.background import keep_for_background
 from sealgate.verification.dependencies import Dependencies
 from sealgate.verification.tag_resolution import Resolved, TagResolution
 from sealgate.verification.verifications import Verification, failed
@@ -101,6 +103,8 @@ class ImageTask:
         # By authenticator and the tag that its check gets, which is the same for all but those that depend on tags.
         self._findings: dict[Key, Finding] = {}
         self._started: set[Key] = set()
+        # Calls of which the result is missing.
+        self._missing: dict[Key, Verification] = {}
         self._matched: tuple[Match, ...] = ()
         self._unconfirmed: _UnconfirmedTag | None = None
         # Whether the registry says that the tag beside the digest names that.
@@ -138,7 +142,13 @@ class ImageTask:
             self._confirm_tag(reference, reference.digest, matched_if_named)
 
     def verdict(self) -> ImageVerdict:
-        """Return the verdict; findings that are still missing count as *unavailable*."""
+        """Return the verdict; findings that are still missing count as *unavailable*.
+
+        Verifications that have not begun by now are left to the background.
+        """
+        for (name, _), verification in self._missing.items():
+            if verification.waits:
+                keep_for_background(self._context, self._request, name, verification.image)
         verdict = self.dependencies.describe(self._verdict())
         exceptions = self._exceptions()
         return replace(verdict, exceptions=exceptions) if exceptions else verdict
@@ -299,16 +309,26 @@ class ImageTask:
 
     def _start_verification(self, key: Key, verification: Verification, on_error: OnError) -> None:
         """Use another caller's finding if there is one and the registry lets this caller; verify otherwise."""
-        use = partial(self._use, key, verification)
+
+        def use(result: VerificationResult) -> None:
+            del self._missing[key]
+            self._use(key, verification, result)
 
         def use_if_allowed(result: VerificationResult) -> None:
             if verification.may_use(result):
                 use(result)
             else:
-                self._add(verification.host, verification.start_apart, use, on_error)
+                self._add(verification.host, verification.start_apart, use, fail)
+
+        def fail(error: BaseException) -> None:
+            del self._missing[key]
+            if isinstance(error, RateLimitedError | DeadlineError):
+                keep_for_background(self._context, self._request, key[0], verification.image)
+            on_error(error)
 
         def verify() -> None:
-            self._add(verification.host, verification.start, use_if_allowed, on_error)
+            self._missing[key] = verification
+            self._add(verification.host, verification.start, use_if_allowed, fail)
 
         def use_granted(confirmed: Candidates | None) -> None:
             finding = verification.use_granted(confirmed)

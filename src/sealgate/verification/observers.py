@@ -13,6 +13,10 @@ StaleKind = Literal["finding", "tag"]
 #: Limit for which work was not begun: tasks that wait, of a host, a namespace or a review; reviews of a namespace that
 #: wait; requests that wait for a silent host; the deadline of the review.
 RefusalCause = Literal["host", "namespace", "review", "waiting_reviews", "silent_host", "deadline"]
+#: How the work ended that is done in the background for reviews that could not wait: with a finding; because that was
+#: known or under way by then; because the policies in force do not need it; without a finding; because no review asked
+#: for it any more; because others needed its place; because the process ends.
+BackgroundResult = Literal["done", "known", "obsolete", "unavailable", "expired", "full", "closed"]
 #: A cache with memory of its own: findings, grants and the digests of tags are in one.
 CacheName = Literal["answers", "verdicts"]
 
@@ -55,6 +59,16 @@ class VerifierObserver(Protocol):
             change: 1 or -1.
         """
 
+    def background_waiting(self, change: int) -> None:
+        """Add to the number of verifications that wait to be made in the background.
+
+        Args:
+            change: any number.
+        """
+
+    def background_ended(self, result: BackgroundResult) -> None:
+        """Count a verification that waits no more, or was not kept, by the reason."""
+
     def verification(self, finding: Finding, seconds: float) -> None:
         """Record the finding of a check that ran, and how long it took."""
 
@@ -90,6 +104,12 @@ class NullObserver:
         """Do nothing."""
 
     def work_running(self, change: int) -> None:
+        """Do nothing."""
+
+    def background_waiting(self, change: int) -> None:
+        """Do nothing."""
+
+    def background_ended(self, result: BackgroundResult) -> None:
         """Do nothing."""
 
     def verification(self, finding: Finding, seconds: float) -> None:

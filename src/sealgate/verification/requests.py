@@ -10,12 +10,16 @@ from sealgate.verification.repository_caller import RepositoryCaller
 from sealgate.verification.tasks import Requester
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sealgate.clocks import Deadline
     from sealgate.policies.matching import Namespace
     from sealgate.references import Repository
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.network import Network
     from sealgate.verification.policy_sets import PolicySet
+
+    CurrentPolicies = Callable[[], PolicySet | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class VerificationRequest:
         namespace: the namespace of the images.
         credentials: for the registries of the images.
         deadline: the moment by which the request must be answered.
+        current_policies: returns the policies in force, for what is verified in the background after the request was
+            refused because it could not wait; None if nothing is, because such a request is not repeated.
         caller: the credentials as this request has read them.
     """
 
@@ -34,6 +40,7 @@ class VerificationRequest:
     namespace: Namespace
     credentials: CredentialProvider
     deadline: Deadline
+    current_policies: CurrentPolicies | None = field(default=None, repr=False, compare=False)
     caller: Caller = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -49,8 +49,13 @@ class SharedLevel(Protocol):
     def put_tag(self, tag: str, digest: Digest, caller: RepositoryCaller, access: Access, seconds: float) -> None:
         """Share the digest of a tag of the caller's repository; see `put_finding`."""
 
-    def reserve(self, host: str, deadline: Deadline) -> float:
+    def reserve(self, host: str, deadline: Deadline, *, spare: bool = False) -> float:
         """Reserve a slot of the budget that all replicas share; return the seconds to wait for it.
+
+        Args:
+            host: `host[:port]` whose budget is used.
+            deadline: the latest moment at which the slot is of use.
+            spare: whether only a slot that would be lost is taken: all others are free.
 
         Raises:
             RateLimitedError: the slot would come after the deadline; none was reserved.
@@ -81,9 +86,9 @@ class NoSharedLevel:
     def put_tag(self, tag: str, digest: Digest, caller: RepositoryCaller, access: Access, seconds: float) -> None:
         """Do nothing."""
 
-    def reserve(self, host: str, deadline: Deadline) -> float:
+    def reserve(self, host: str, deadline: Deadline, *, spare: bool = False) -> float:
         """Return that there is nothing to wait for."""
-        del host, deadline
+        del host, deadline, spare
         return 0.0
 
     def give_back(self, host: str) -> None:

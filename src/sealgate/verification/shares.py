@@ -32,6 +32,11 @@ class Shares:
         """Whether no namespace wants or has a place."""
         return not self._present
 
+    @property
+    def half_free(self) -> bool:
+        """Whether less than half of the places are taken."""
+        return 2 * self.in_use < self.limit
+
     def may_take(self, namespace: str) -> bool:
         """Return whether a namespace may take a place now."""
         if self.in_use < self.limit:

@@ -53,6 +53,12 @@ class SingleFlight:
             call = self._calls[key] = Call(key, Future())
             return call, True
 
+    def waits(self, key: Hashable) -> bool:
+        """Return whether the call for a key is under way and its work has not been started."""
+        with self._lock:
+            call = self._calls.get(key)
+            return call is not None and call.task is not None and call.task.waiting
+
     def complete(self, call: Call, result: object, error: BaseException | None) -> None:
         """End a call that the caller leads, with its result or an exception.
 

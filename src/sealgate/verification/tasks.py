@@ -57,6 +57,7 @@ class Task:
         waiting: whether it is in a queue.
         taken: whether a thread runs it.
         withdrawn: whether no thread may run it any more.
+        background: whether no review waits for it.
     """
 
     host: str
@@ -70,6 +71,7 @@ class Task:
     waiting: bool = False
     taken: bool = False
     withdrawn: bool = False
+    background: bool = False
 
 
 class Lane:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sealgate.registry.interface import Registry
     from sealgate.verification.caches import Cached
     from sealgate.verification.context import VerifierContext
-    from sealgate.verification.observers import VerifierObserver
+    from sealgate.verification.observers import BackgroundResult, VerifierObserver
     from sealgate.verification.repository_caller import Candidates
     from sealgate.verification.requests import VerificationRequest
 
@@ -82,6 +82,7 @@ class Verification:
         image: the image, with its digest.
 
     Attributes:
+        image: see above.
         host: the host that holds the signatures, as `host[:port]`; its budget counts.
         registry: the registry of the image.
     """
@@ -93,12 +94,14 @@ class Verification:
         self._request = request
         self._name = name
         self._check = check
-        self._image = image
+        self.image = image
         self.host = check.budget_host(image)
         self.registry = image.reference.repository.registry
         self._caller = request.caller_at(context.network, image.reference.repository)
         # Whether the call was started by another caller with the same identity at the image's registry.
         self._joined_by_identity = False
+        # Whether it takes only slots of budgets that would be lost.
+        self._in_background = False
         self._key = FindingKey(
             name,
             check.content,
@@ -147,8 +150,49 @@ class Verification:
         """
         return self._start(self._request.caller.source)[0]
 
+    @property
+    def waits(self) -> bool:
+        """Whether the call is under way, and waits for a slot or a worker."""
+        flights = self._context.single_flight
+        return flights.waits((self._key, self._caller.sharing_key)) or flights.waits(
+            (self._key, self._request.caller.source)
+        )
+
+    def run_in_background(self) -> BackgroundResult:
+        """Make the finding in the calling thread, a worker, for a task that has taken a slot of the host's budget.
+
+        Nothing is made that a review which comes now would find, or get by asking the registry for the manifest.
+
+        Raises:
+            NoSlotError: the budget that replicas share has no slot that would be lost; nothing was requested for it.
+        """
+        context = self._context
+        self._in_background = True
+        try:
+            if self._caller.must_read or context.stale.must_read(self._caller):
+                self._caller.read()
+        except SealgateError:
+            context.workers.give_back(self.host)
+            return "unavailable"
+        call, leading = context.single_flight.join((self._key, self._caller.sharing_key))
+        if not leading:
+            context.workers.give_back(self.host)
+            return "known"
+        try:
+            known = self.needs_grant or self._known() is not None
+            result = None if known else self._run()
+        except BaseException:
+            context.single_flight.abandon(call)
+            raise
+        if result is None:
+            context.workers.give_back(self.host)
+            context.single_flight.abandon(call)
+            return "known"
+        context.single_flight.complete(call, result, None)
+        return "unavailable" if result.finding.outcome is Outcome.UNAVAILABLE else "done"
+
     def _start(self, sharing_key: Hashable) -> tuple[Future[VerificationResult], bool]:
-        self._request.deadline.check(f"verifying {self._image.reference}")
+        self._request.deadline.check(f"verifying {self.image.reference}")
         future, joined = self._context.start(
             (self._key, sharing_key), self.host, self._request, self._run, charged=True, known=self._known
         )
@@ -167,9 +211,9 @@ class Verification:
         Raises:
             UnavailableError: the call cannot be started before the deadline.
         """
-        repository = self._image.reference.repository
-        self._request.deadline.check(f"verifying {self._image.reference}")
-        key = ("confirm", repository, self._image.digest, self._caller.sharing_key)
+        repository = self.image.reference.repository
+        self._request.deadline.check(f"verifying {self.image.reference}")
+        key = ("confirm", repository, self.image.digest, self._caller.sharing_key)
         return self._context.start(key, repository.registry, self._request, self._confirm)[0]
 
     def use_granted(self, confirmed: Candidates | None) -> Finding | None:
@@ -192,7 +236,7 @@ class Verification:
         context = self._context
         deadline = Deadline.after(context.clock, context.settings.verification_seconds)
         try:
-            context.session(self._request, deadline).confirm(self._image.reference.repository, self._image.digest)
+            context.session(self._request, deadline).confirm(self.image.reference.repository, self.image.digest)
             return self._caller.read()
         except SealgateError:
             # The caller's own verification follows and reports what is wrong in the same words as for every caller:
@@ -246,7 +290,7 @@ class Verification:
     def _verify(self) -> tuple[VerificationResult, BaseException | None]:
         context = self._context
         try:
-            context.shared.reserve(self.host, Deadline.after(context.clock, 0.0))
+            context.shared.reserve(self.host, Deadline.after(context.clock, 0.0), spare=self._in_background)
         except RateLimitedError as error:
             raise NoSlotError(error) from error
         started_at = context.clock.monotonic()
@@ -284,7 +328,7 @@ class Verification:
                 secrets=self._request.policies.secrets,
                 answers=context.service_answers.of(self._request.namespace.name),
             )
-            verified = self._check.verify(self._image, sources)
+            verified = self._check.verify(self.image, sources)
         except Exception as error:  # noqa: BLE001 - the one function where every exception becomes "not verified"
             finding = failed(self._name, self._check.format, error, context.observer)
             if registry is not None and isinstance(error, DeadlineError) and self._was_answered(registry):

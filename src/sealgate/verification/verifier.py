@@ -117,6 +117,7 @@ class Verifier:
 
     def close(self) -> None:
         """Start no more work; work that is running goes on, and its results are dropped with the process."""
+        self._context.background.close()
         self._context.workers.close()
 
 

@@ -134,6 +134,36 @@ class WorkQueue:
             self.refused.append((task, _late(task)))
         return None
 
+    def start_spare(self, task: Task, requester: Requester, now: float) -> float | None:
+        """Start a task that takes only what reviews leave; if it starts, `end` or `withdraw` must follow.
+
+        It takes a slot of the host's budget that would be lost, as all others are free, while no task waits for the
+        host, and a worker while half of them are free. A review therefore waits for at most one slot longer.
+
+        Args:
+            task: takes a slot; has not been added.
+            requester: whose share it takes.
+            now: the time.
+
+        Returns:
+            0 if it starts, else the seconds until the budget has such a slot; None if it waits for something else.
+        """
+        if not self.hosts.responds(task.host):
+            return None
+        host = self.hosts.get_or_add(task.host, now)
+        shared = host.shares, self._workers[host.silent]
+        free = not host.free and not host.charged and all(shares.half_free for shares in shared)
+        wait = host.pace.until_full(now) if free else None
+        if wait != 0:
+            self.hosts.forget_if_idle(host)
+            return wait
+        task.namespace = requester.namespace
+        task.requesters[requester.namespace] = requester
+        for shares in shared:
+            shares.enter(requester.namespace)
+        self._start(host, task, now)
+        return 0.0
+
     def end(self, task: Task, now: float, *, responded: bool) -> None:
         """Note that a task has run.
 

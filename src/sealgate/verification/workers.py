@@ -91,6 +91,26 @@ class Workers:
         for other in ready:
             self._start(other)
 
+    def start_spare(self, task: Task, requester: Requester) -> float | None:
+        """Run a task if nothing that reviews need is taken by it; see `WorkQueue.start_spare`.
+
+        Raises:
+            UnavailableError: the workers are closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise _closed_error()
+            wait = self._queue.start_spare(task, requester, self._clock.monotonic())
+        if wait == 0:
+            self._observer.work_queued(1)
+            self._start(task)
+        return wait
+
+    def responds(self, host: str) -> bool:
+        """Return whether a host has responded before and is not silent."""
+        with self._lock:
+            return self._queue.hosts.responds(host)
+
     def pause(self, host: str, seconds: float) -> None:
         """Start no task for a host for some time, because the host asked for it."""
         with self._lock:
@@ -159,6 +179,8 @@ class Workers:
             task.done(None, error)
 
     def _count_refusal(self, task: Task, error: UnavailableError) -> None:
+        if task.background:
+            return  # no review is refused
         if isinstance(error, RateLimitedError):
             self._observer.rate_limited(task.host)
         elif isinstance(error, QueueFullError):
@@ -217,7 +239,7 @@ class Workers:
             return self._postpone(task, error.refusal)
         except BaseException as error:  # noqa: BLE001 - a worker hands every exception to the callers
             failure = error
-        if task.charged:
+        if task.charged and not task.background:
             self._observer.budget_wait(task.host, started_at - task.queued_at)
         # Only a timeout is silence: a refused connection, a 404 or a 429 came back at once.
         ready = self._end(task, responded=not isinstance(failure, DeadlineError))

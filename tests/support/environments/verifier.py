@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sealgate.registry.credentials import CredentialProvider
     from sealgate.verification.observers import VerifierObserver
     from sealgate.verification.policy_sets import PolicySet
+    from sealgate.verification.requests import CurrentPolicies
     from tests.support.signers.private_keys import PrivateKey
 
 KEY = new_key("ECDSA P-256", "release")
@@ -114,11 +115,12 @@ class VerifierEnvironment:
         seconds: float = PATIENCE,
         namespace: Namespace | None = None,
         credentials: CredentialProvider | None = None,
+        current_policies: CurrentPolicies | None = None,
     ) -> VerificationRequest:
         """Return what a review brings along."""
         deadline = Deadline.after(self.clock, seconds)
         return VerificationRequest(
-            policies, namespace or Namespace("default"), credentials or NoCredentials(), deadline
+            policies, namespace or Namespace("default"), credentials or NoCredentials(), deadline, current_policies
         )
 
     def verify(self, *images: str, **review: Any) -> tuple[ImageVerdict, ...]:

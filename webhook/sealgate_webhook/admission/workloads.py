@@ -220,7 +220,8 @@ class Admission:
         if not request.namespace:
             raise InvalidWorkloadError("the request names no namespace, so it is unknown which policies select it")
         namespace = self._namespaces.get(request.namespace)
-        return VerificationRequest(policies, namespace, self._credentials.provider(request), deadline)
+        credentials = self._credentials.provider(request)
+        return VerificationRequest(policies, namespace, credentials, deadline, self._policies.current)
 
     def _resolve(
         self, images: Iterable[ContainerImage], review: VerificationRequest

@@ -81,11 +81,12 @@ class _Rollout:
         for task, _ in self._queue.refused:
             self._refuse(*self._waiting.pop(task))
         self._queue.refused.clear()
-        while (task := self._queue.take(self._now)) is not None:
-            self._queue.end(task, self._now, responded=True)
-            number, _ = self._waiting.pop(task)
+        while (taken := self._queue.take(self._now)) is not None:
+            self._queue.end(taken, self._now, responded=True)
+            number, _ = self._waiting.pop(taken)
             self._verified_at[number] = self.last = self._now
         self._background.expire(self._now)
+        self._background.ended.clear()
         due = self._queue.next_due(self._now)
         waits = (self._offer(), inf if due is None else due)
         self._now = min(self._reviews[0][0] if self._reviews else inf, self._now + min(waits))
@@ -121,12 +122,12 @@ class _Rollout:
                 return inf
             if wait > 0:
                 return wait
-            known = self._is_known(entry.key)
+            number = int(str(entry.key))
+            known = self._is_known(number)
             if known:
                 self._queue.give_back(_HOST)
             self._queue.end(task, self._now, responded=True)
             self._background.end(entry, "done")
             if not known:
-                self._verified_at[entry.key] = self._now
-        self._background.ended.clear()
+                self._verified_at[number] = self._now
         return inf

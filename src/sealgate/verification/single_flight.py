@@ -57,7 +57,8 @@ class SingleFlight:
         """Return whether the call for a key is under way and its work has not been started."""
         with self._lock:
             call = self._calls.get(key)
-            return call is not None and call.task is not None and call.task.waiting
+            task = None if call is None else call.task
+            return task is not None and task.waiting
 
     def complete(self, call: Call, result: object, error: BaseException | None) -> None:
         """End a call that the caller leads, with its result or an exception.

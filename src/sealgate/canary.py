@@ -30,6 +30,8 @@ _QUOTA: Final = "exceeded quota"
 
 def is_reserved(image: str) -> bool:
     """Return whether an image, as written, is of the reserved repository."""
+    if REPOSITORY.path not in image:
+        return False  # a path is in its reference as it is, so that most images need not be parsed
     try:
         return parse_reference(image).repository == REPOSITORY
     except InvalidReferenceError:

@@ -69,7 +69,9 @@ class _Steady:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        # With PYTHONUNBUFFERED, as in the images, the file is where the buffer would be.
+        buffer = getattr(stream, "buffer", None)
+        raw = getattr(buffer, "raw", buffer)
         self._file = raw if isinstance(raw, io.FileIO) else None
 
     def write(self, text: str) -> int:

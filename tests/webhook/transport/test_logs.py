@@ -145,8 +145,10 @@ def test_a_line_that_is_longer_than_a_pipe_arrives_whole() -> None:
             assert len(json.loads(output.readline())["text"]) == 1_000_000
 
 
-def test_line_with_any_characters_is_written(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w", encoding="ascii") as stream:
+@pytest.mark.parametrize("buffering", [-1, 0])  # 0 is what PYTHONUNBUFFERED makes of standard error
+def test_line_with_any_characters_is_written(tmp_path: Path, buffering: int) -> None:
+    file = (tmp_path / "log").open("wb", buffering=buffering)
+    with io.TextIOWrapper(file, encoding="ascii", write_through=not buffering) as stream:
         configure_logs("console", stream).error("caf\u00e9 \ud800")
         assert "caf\u00e9 \\ud800" in (tmp_path / "log").read_text(encoding="utf-8")
 

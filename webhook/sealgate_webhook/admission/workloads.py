@@ -264,7 +264,7 @@ def _any_required(matches: Iterable[Match]) -> bool:
 
 
 def _distinct(images: Iterable[ContainerImage]) -> list[str]:
-    return list(dict.fromkeys(image.image for image in images))
+    return list(dict.fromkeys([image.image for image in images]))
 
 
 def _worst(verdicts: Iterable[ImageVerdict]) -> Verdict:

@@ -111,19 +111,22 @@ def respond_to_verdicts(
         note: the last line of a denial; empty for none.
         now: `Clock.monotonic` seconds, for the age of cached refusals; None to say nothing about it.
     """
-    fields_by_image = _fields_by_image(images)
     refused = [verdict for verdict in verdicts if verdict.verdict in (Verdict.DENY, Verdict.UNAVAILABLE)]
     annotations = _annotations(images, {verdict.image: verdict for verdict in verdicts}, allowed=not refused)
     stale = {verdict.image: verdict.stale_since for verdict in verdicts if verdict.stale_since is not None}
     if stale and now is not None:
         annotations |= stale_annotations(images, stale, now)
     if not refused:
-        warned = (verdict for verdict in verdicts if verdict.verdict is Verdict.WARN)
+        warned = [verdict for verdict in verdicts if verdict.verdict is Verdict.WARN]
+        if not warned:
+            return AdmissionResponse(allowed=True, annotations=annotations)
+        fields_by_image = _fields_by_image(images)
         return AdmissionResponse(
             allowed=True,
             warnings=bound_warnings(_warning(_where(fields_by_image, verdict), verdict, now) for verdict in warned),
             annotations=annotations,
         )
+    fields_by_image = _fields_by_image(images)
     unavailable = all(verdict.verdict is Verdict.UNAVAILABLE for verdict in refused)
     code, reason = _UNAVAILABLE if unavailable else _REFUSED
     message = _lines(

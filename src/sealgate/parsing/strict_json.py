@@ -127,6 +127,9 @@ def object_member(parent: Mapping[str, object], name: str, what: str) -> Mapping
     Raises:
         MalformedError: it is missing or of another type.
     """
+    value = parent.get(name)
+    if isinstance(value, dict):
+        return value  # nearly always, and then no message is needed
     return as_object(_required(parent, name, what), f"{name} of {what}")
 
 
@@ -148,10 +151,10 @@ def text_member(parent: Mapping[str, object], name: str, what: str) -> str:
     Raises:
         MalformedError: it is missing or of another type.
     """
-    value = _required(parent, name, what)
-    if not isinstance(value, str):
-        raise malformed(what, f"{name} should be a string and is {_kind(value)}")
-    return value
+    value = parent.get(name)
+    if isinstance(value, str):
+        return value
+    raise malformed(what, f"{name} should be a string and is {_kind(_required(parent, name, what))}")
 
 
 def optional_text(parent: Mapping[str, object], name: str, what: str) -> str | None:
@@ -193,9 +196,9 @@ def only_members(parent: Mapping[str, object], allowed: Iterable[str], what: str
     Raises:
         MalformedError: a member is not among the allowed ones.
     """
-    unknown = sorted(set(parent) - set(allowed))
+    unknown = set(parent).difference(allowed)
     if unknown:
-        raise malformed(what, f"it has the unknown member {quote(unknown[0], 80)}")
+        raise malformed(what, f"it has the unknown member {quote(min(unknown), 80)}")
 
 
 class _UnwantedError(Exception):

@@ -123,3 +123,15 @@ def test_full_server_refuses_nothing(server: ValkeyServer) -> None:
         server.admin.config_set("maxmemory", 1)
         assert all(_granted(_budgets(replica, burst=1)) for _ in range(5))
         assert replica.observer.seen["budget", "refused"] == 5
+
+
+def test_spare_slot_is_granted_only_while_all_others_are_free(server: ValkeyServer) -> None:
+    with Replica(server.port) as replica:
+        budgets = _budgets(replica)
+        assert budgets.reserve(HOST, _within(0.0), spare=True) == 0
+        with pytest.raises(RateLimitedError) as refused:
+            budgets.reserve(HOST, _within(0.0), spare=True)
+        assert refused.value.retry_after is not None
+        assert 0 < refused.value.retry_after <= 60
+        # A review gets all the others.
+        assert sum(_granted(budgets) for _ in range(11)) == 9

@@ -35,7 +35,7 @@ def deployment(name: str, *images: str, namespace: str | None = None, init: Sequ
 
 
 def dump(*objects: Mapping[str, Any]) -> str:
-    return yaml.safe_dump_all(objects, sort_keys=False)
+    return str(yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def write(path: Path, *objects: Mapping[str, Any]) -> Path:

@@ -58,7 +58,11 @@ def convert(folder: Path, *objects: Mapping[str, Any]) -> tuple[Any, str]:
     assert ran.exit_code == 0, ran.stderr
     made = folder / "converted.yaml"
     made.write_text(ran.stdout)
-    specs = {(one["kind"], one["metadata"]["name"]): one["spec"] for one in yaml.safe_load_all(ran.stdout) if one}
+    specs = {
+        (one["kind"], one["metadata"]["name"]): one["spec"]
+        for one in yaml.load_all(ran.stdout, yaml.CSafeLoader)
+        if one
+    }
     if specs:
         checked = sealgate("policy", "check", made, write(folder / "secrets.yaml", *SECRETS))
         assert checked.exit_code == 0, checked.stderr + checked.stdout
@@ -209,7 +213,7 @@ def test_namespaces_are_carried_over_and_what_else_narrows_is_left_out(
 def test_secrets_of_two_namespaces_have_two_copies(tmp_path: Path) -> None:
     entries = [{"keys": {"secret": {"name": "k", "namespace": space}, "rekor": {"ignoreTlog": True}}} for space in "ab"]
     ran = sealgate("policy", "convert", write(tmp_path / "source.yaml", policy(rule(*entries, count=1))))
-    made = [one for one in yaml.safe_load_all(ran.stdout) if one and one["kind"] == "Authenticator"]
+    made = [one for one in yaml.load_all(ran.stdout, yaml.CSafeLoader) if one and one["kind"] == "Authenticator"]
     found = [one["spec"]["cosign"]["keys"][0]["secretRef"]["name"] for one in made]
     assert found == ["a.k", "b.k"]
     assert "copy the Secret k of b into sealgate's namespace as b.k" in ran.stderr

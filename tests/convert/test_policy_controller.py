@@ -38,7 +38,11 @@ def convert(
     assert ran.exit_code == 0, ran.stderr
     made = folder / "converted.yaml"
     made.write_text(ran.stdout)
-    specs = {(one["kind"], one["metadata"]["name"]): one["spec"] for one in yaml.safe_load_all(ran.stdout) if one}
+    specs = {
+        (one["kind"], one["metadata"]["name"]): one["spec"]
+        for one in yaml.load_all(ran.stdout, yaml.CSafeLoader)
+        if one
+    }
     if specs:
         checked = sealgate("policy", "check", made, write(folder / "secrets.yaml", *SECRETS), *files)
         assert checked.exit_code == 0, checked.stderr + checked.stdout

@@ -183,7 +183,7 @@ def test_converted_policies_admit_what_the_peer_admitted(
     assert converted.exit_code == 0, converted.stderr
     images = {peer.image(repository, registry.host): repository for repository in recorded}
     by_peer = {repository for repository, denial in recorded.items() if not denial}
-    secrets = [copy for one in yaml.safe_load_all(source.read_text()) for copy in copies(one)]
+    secrets = [copy for one in yaml.load_all(source.read_text(), yaml.CSafeLoader) for copy in copies(one)]
     by_us = {images[image] for image in admitted(converted, images, secrets, peer.namespace, registry.host, tmp_path)}
     difference = DIFFERENCES.get((name, policy), SAME)
     assert by_us - by_peer == difference.admitted
@@ -217,7 +217,7 @@ def admitted(
 ) -> set[str]:
     """Return the images that converted policies admit, as the converter says that they are to be used."""
     unmatched = re.search(r"unmatchedImages: (admit|deny)", converted.stderr)
-    if not any(yaml.safe_load_all(converted.stdout)):
+    if not any(yaml.load_all(converted.stdout, yaml.CSafeLoader)):
         assert unmatched is not None
         assert unmatched[1] == "deny"
         return set()

@@ -235,7 +235,7 @@ def _parse_repository(rest: str, text: str) -> Repository:
 
 
 def _names_registry(first: str) -> bool:
-    return any(c in first for c in ".:") or first == "localhost" or first != first.lower()
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 
 def _invalid(text: str, why: str) -> InvalidReferenceError:

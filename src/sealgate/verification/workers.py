@@ -69,7 +69,8 @@ class Workers:
         except UnavailableError as error:
             self._count_refusal(task, error)
             raise
-        self._observer.work_queued(1)
+        if len(ready) != 1:  # else one came and one went, most often the same
+            self._observer.work_queued(1 - len(ready))
         self._report(refused)
         for other in ready:
             self._start(other, reraise=other is task)
@@ -88,8 +89,7 @@ class Workers:
             ready = self._take(self._clock.monotonic(), task.host) if task.waiting else []
             refused = self._take_refused()
         self._report(refused)
-        for other in ready:
-            self._start(other)
+        self._start_all(ready)
 
     def start_spare(self, task: Task, requester: Requester) -> float | None:
         """Run a task if nothing that reviews need is taken by it; see `WorkQueue.start_spare`.
@@ -188,13 +188,18 @@ class Workers:
         elif isinstance(error, DeadlineError):
             self._observer.refused("deadline")
 
+    def _start_all(self, ready: list[Task]) -> None:
+        """Give tasks that were taken to threads, and count them as not waiting any more."""
+        for task in ready:
+            self._observer.work_queued(-1)
+            self._start(task)
+
     def _start(self, task: Task, *, reraise: bool = False) -> None:
         """Give a task that was taken to a thread.
 
         Raises:
             RuntimeError: no thread can be started, and the task will not run; only if `reraise`.
         """
-        self._observer.work_queued(-1)
         try:
             self._pool.submit(self._run, task)
         except RuntimeError as error:
@@ -284,10 +289,10 @@ class Workers:
         """Start tasks but the first, which is for the calling thread."""
         if not ready:
             return None
-        for task in ready[1:]:
-            self._start(task)
+        first, *others = ready
         self._observer.work_queued(-1)
-        return ready[0]
+        self._start_all(others)
+        return first
 
     def _ensure_paced(self, task: Task) -> None:
         """Have a task that waits started once it is due.
@@ -357,8 +362,7 @@ class Workers:
             ready = self._take(now)
             refused = self._take_refused()
         self._report(refused)
-        for task in ready:
-            self._start(task)
+        self._start_all(ready)
 
 
 def _closed_error() -> UnavailableError:

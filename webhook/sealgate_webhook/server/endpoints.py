@@ -10,7 +10,6 @@ response, metrics and log line on both ways.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sealgate.clocks import Deadline
@@ -24,8 +23,9 @@ from sealgate_webhook.server.heads import BUSY, RETRY_SECONDS, RefusedRequestErr
 from sealgate_webhook.server.timeouts import answer_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
+    from prometheus_client.context_managers import InprogressTracker
     from structlog.typing import FilteringBoundLogger
 
     from sealgate.clocks import Clock
@@ -97,14 +97,9 @@ class AdmissionEndpoint:
         self._callers = callers
         self._self_test = self_test
 
-    @contextmanager
-    def in_progress(self) -> Iterator[None]:
-        """Count a review as in progress meanwhile."""
-        self._metrics.in_flight.inc()
-        try:
-            yield
-        finally:
-            self._metrics.in_flight.dec()
+    def in_progress(self) -> InprogressTracker:
+        """Return a context manager that counts a review as in progress meanwhile."""
+        return self._metrics.in_flight.track_inprogress()
 
     def accept(self, head: ReviewHead) -> tuple[int, Deadline]:
         """Check the head of a request; return its Content-Length, -1 if that is not known, and its deadline.

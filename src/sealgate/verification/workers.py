@@ -102,7 +102,6 @@ class Workers:
                 raise _closed_error()
             wait = self._queue.start_spare(task, requester, self._clock.monotonic())
         if wait == 0:
-            self._observer.work_queued(1)
             self._start(task)
         return wait
 

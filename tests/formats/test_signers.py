@@ -102,3 +102,13 @@ def test_notary_signer_with_an_expired_certificate_is_unusable() -> None:
     assert signers_of(check, NOW) == frozenset()
     (key,) = unusable_keys(check, NOW)
     assert (key.fingerprint, key.reason) == (signer.fingerprint, Reason.EXPIRED)
+
+
+@pytest.mark.parametrize("other", [{"anyPermittedKey": True}, {"keys": [{"keyId": "0b" * 32}]}])
+def test_no_other_role_makes_up_for_one_whose_signers_are_unusable(other: dict[str, Any]) -> None:
+    signer = certified("alice", begins=NOW - timedelta(days=9), ends=NOW - timedelta(days=1))
+    spec = notary({"pem": signer.certificate_pem})
+    spec["notary"]["roles"].append({"name": "targets/a", **other})
+    assert signers_of(check_of(spec), NOW) == frozenset()
+    assert [key.fingerprint for key in unusable_keys(check_of(spec), NOW)] == [signer.fingerprint]
+    assert signers_of(check_of(spec), NOW - timedelta(days=2)) is None

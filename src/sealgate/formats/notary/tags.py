@@ -82,16 +82,21 @@ class RequiredRoles:
     roles: tuple[RequiredRole, ...]
 
     def keys_at(self, now: datetime) -> tuple[CheckKey, ...] | None:
-        """Return the accepted signers of all roles; None if one is not known by its fingerprint."""
+        """Return the accepted signers of all roles; None if one is not known by its fingerprint.
+
+        Where none of a role's listed keys counts any more, these are all: no signer of another role makes up for it.
+        """
         found: list[CheckKey] = []
+        known = True
         for role in self.roles:
-            if role.accepted is None:
-                return None
-            for accepted in role.accepted:
-                if accepted.fingerprint is None:
-                    return None
-                found.append(accepted.check_key(accepted.fingerprint, now))
-        return each_once(found)
+            accepted = role.accepted or ()
+            keys = [one.check_key(one.fingerprint, now) for one in accepted if one.fingerprint is not None]
+            complete = role.accepted is not None and len(keys) == len(accepted)
+            if keys and complete and all(key.reason is not Reason.VERIFIED for key in keys):
+                return each_once(keys)
+            known = known and complete
+            found += keys
+        return each_once(found) if known else None
 
     def statements(self, reader: TrustReader, seen: list[SeenSignature], now: datetime) -> tuple[Statement, ...]:
         """Read every role; each must be signed by one of its accepted keys."""

@@ -204,15 +204,21 @@ def test_attack_115_bundle_is_bounded(installed: Installed, tmp_path: Path, monk
     assert "the bundle has 5000 bytes" in found["sealgate-bundle/contents.json"].decode()
 
 
-HOSTILE = ("../../etc/cron.d/x", "/etc/passwd", "..", ".", "a\x00b", "\x1b[31m", "x" * 300, "A", "a", "con\u202e", "")
+#: In groups of as many as a bundle has logs of, which is 20 pods.
+HOSTILE = (
+    ("../../etc/cron.d/x", "/etc/passwd", "..", ".", "a\x00b", "\x1b[31m"),
+    ("x" * 300, "A", "a", "con\u202e", ""),
+)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_attack_116_names_stay_inside_the_folder_of_the_bundle(installed: Installed, tmp_path: Path, name: str) -> None:
-    spec = {"containers": [{"name": name, "image": "x"}]}
-    for one in (name, f"{name}?", f"{name}!"):
-        installed.api.fill(PODS, [{"metadata": {"name": one, "labels": labels("webhook")}, "spec": spec}])
-        installed.api.fill(EVENTS, [{"metadata": {"name": one}, "message": "x"}])
+@pytest.mark.parametrize("hostile", HOSTILE, ids=["paths", "letters"])
+def test_attack_116_names_stay_inside_the_folder_of_the_bundle(
+    installed: Installed, tmp_path: Path, hostile: tuple[str, ...]
+) -> None:
+    for name in [name + end for name in hostile for end in ("", "?", "!")]:
+        spec = {"containers": [{"name": name, "image": "x"}]}
+        installed.api.fill(PODS, [{"metadata": {"name": name, "labels": labels("webhook")}, "spec": spec}])
+        installed.api.fill(EVENTS, [{"metadata": {"name": name}, "message": "x"}])
     log = {"status": 200, "document": {"msg": "x"}}
     installed.api.faults.append(Fault("GET", r"/log", **log))  # type: ignore[arg-type]  # the values of its fields
     path = tmp_path / "bundle.tar.gz"
@@ -220,6 +226,8 @@ def test_attack_116_names_stay_inside_the_folder_of_the_bundle(installed: Instal
     assert ran.output.replace("\n", "").isprintable()
     with tarfile.open(path) as archive:
         names = archive.getnames()
+        for part in ("/objects/Pod/", "/objects/Event/", "/logs/"):
+            assert len([one for one in names if part in one]) == 3 * len(hostile), part
         assert len({one.lower() for one in names}) == len(names)
         assert all(len(part) <= 110 for one in names for part in one.split("/"))
         assert all(part not in {"", ".", ".."} for one in names for part in one.split("/"))

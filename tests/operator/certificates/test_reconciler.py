@@ -129,7 +129,7 @@ def test_killed_reconciler_is_resumed_by_another(cluster: KubernetesSimulator, w
     kept = keeper(cluster, clock, api)
     killed = False
     # Two whole rotations of the CA, with a reconciliation every two minutes.
-    for _ in range(65):
+    for _ in range(45):
         try:
             kept.reconcile()
         except KilledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,38 @@ def test_attack_156_redirect_does_not_carry_the_secret(cloud: Cloud) -> None:
         session_of(client, provider).manifest(repository_of(registry), digest)
         assert thief.requests
         assert "authorization" not in sent_to(thief)
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+def test_attack_156_ca_of_an_authenticator_does_not_prove_a_listed_registry(cloud: Cloud, kind: str) -> None:
+    auth = Auth(kind, users={"robot": SECRET}, identity_tokens={SECRET})
+    with RegistrySimulator(auth=auth, tls=True) as thief, RegistrySimulator(tls=True) as other:
+        cloud.login.answer = Login("robot", SECRET, SECRET if kind == "bearer" else None)
+        with client_for(thief, ca={thief.host: other.ca_pem}) as client:
+            session = session_of(client, cloud.provider(thief.host))
+            with pytest.raises(UnauthorizedError, match=r"wants a user name|refuses callers"):
+                session.document(f"{thief.url}/v2/x", "team/app", limit=1000, ca=thief.ca_pem, named=True)
+        assert thief.requests
+        assert SECRET not in sent_to(thief)
+        assert b64encode(f"robot:{SECRET}".encode()).decode() not in sent_to(thief)
+
+
+def test_attack_156_ca_of_an_authenticator_does_not_name_the_token_service_of_others() -> None:
+    auth = Auth("bearer", users={"robot": SECRET})
+    with RegistrySimulator(auth=auth, tls=True) as registry, RegistrySimulator(auth=Auth("bearer")) as thief:
+        registry.push_image("team/app", "v1")
+        own, registry.auth.realm = registry.auth.realm, f"{thief.url}/token"
+        with client_for(registry, thief) as client:
+            # The author's certificate for the host, and its challenge.
+            with pytest.raises(UnauthorizedError, match="refuses the credentials"):
+                session_of(client, login(registry, "robot", "of the author")).document(
+                    f"{registry.url}/v2/x", "team/app", limit=1000, ca=registry.ca_pem, named=True
+                )
+            asked = len(thief.requests)
+            registry.auth.realm = own
+            session_of(client, login(registry, "robot", SECRET)).manifest(repository_of(registry), "v1")
+        assert asked
+        assert len(thief.requests) == asked
 
 
 @pytest.mark.parametrize("listed", [REGISTRY, f"{REGISTRY}:443", REGISTRY.upper()])

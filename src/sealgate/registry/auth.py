@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachetools import TTLCache
 
 from sealgate.errors import ForbiddenAddressError, UnauthorizedError, UnavailableError
+from sealgate.http.settings import fold
 from sealgate.http.urls import parse_url
 from sealgate.messages import quote
 from sealgate.registry.challenges import parse_challenges
@@ -71,6 +72,15 @@ class AuthContext(NamedTuple):
         """The scope of a token for the request."""
         return f"repository:{self.path}:{self.actions}" if self.path else _CATALOG
 
+    @property
+    def ca(self) -> str:
+        """The CA of an object's author by which the registry is authenticated, in PEM; empty for those of the settings.
+
+        The holder of a key of such a CA can answer for the registry, so that nothing that is learned there counts for
+        other requests.
+        """
+        return self.policy.ca.get(fold(self.registry.authority), "")
+
 
 #: A registry, a repository of it, and the fingerprints of all credentials that a caller has for it.
 _PreferenceKey = tuple["Origin", str, tuple[bytes, ...]]
@@ -86,7 +96,8 @@ class RegistryAuth:
 
     def __init__(self, http: HTTPClient, clock: Clock) -> None:
         self._tokens = Tokens(http, clock)
-        self._challenges: TTLCache[Origin, _Basic | _Bearer] = TTLCache(
+        # By registry and `AuthContext.ca`.
+        self._challenges: TTLCache[tuple[Origin, str], _Basic | _Bearer] = TTLCache(
             MAX_CHALLENGES, CHALLENGE_SECONDS, timer=clock.monotonic
         )
         self._preferred: TTLCache[_PreferenceKey, bytes] = TTLCache(
@@ -113,10 +124,15 @@ class RegistryAuth:
             with self._lock:
                 self._preferred[_preference_key(context, every)] = context.credentials.fingerprint
 
-    def challenged(self, registry: Origin) -> bool:
-        """Return whether a registry is known to ask for credentials; if not, none need be read."""
+    def challenged(self, registry: Origin, ca: str = "") -> bool:
+        """Return whether a registry is known to ask for credentials; if not, none need be read.
+
+        Args:
+            registry: the origin.
+            ca: see `AuthContext.ca`.
+        """
         with self._lock:
-            return registry in self._challenges
+            return (registry, ca) in self._challenges
 
     def header(self, context: AuthContext) -> str | None:
         """Return the `Authorization` for a request, as far as the registry's challenge is known; None for none.
@@ -125,7 +141,7 @@ class RegistryAuth:
             UnavailableError: a token is needed and could not be fetched (and its subclasses).
         """
         with self._lock:
-            way = self._challenges.get(context.registry)
+            way = self._challenges.get((context.registry, context.ca))
         if isinstance(way, _Bearer):
             try:
                 return "Bearer " + self._tokens.get(_usual_request(context, way), context.credentials, context.policy)
@@ -134,7 +150,7 @@ class RegistryAuth:
             except UnavailableError:
                 # The registry may have another token service by now, or none; the next request finds out.
                 with self._lock:
-                    self._challenges.pop(context.registry, None)
+                    self._challenges.pop((context.registry, context.ca), None)
                 raise
         if isinstance(way, _Basic) and context.credentials is not None and context.credentials.username:
             return basic(context.credentials)
@@ -170,7 +186,7 @@ class RegistryAuth:
             msg = f"{quote(context.registry.authority)} wants a user name and password; add a pull secret for it"
             raise UnauthorizedError(msg)
         with self._lock:
-            self._challenges[context.registry] = _Basic()
+            self._challenges[context.registry, context.ca] = _Basic()
         value = basic(context.credentials)
         if value == sent:
             raise refused(context)
@@ -192,7 +208,7 @@ class RegistryAuth:
         wanted = usual._replace(scopes=scopes)
         if wanted == usual:
             with self._lock:
-                self._challenges[context.registry] = way
+                self._challenges[context.registry, context.ca] = way
         known = self._tokens.known(wanted)
         if known is not None and sent == f"Bearer {known}":
             self._tokens.forget(wanted, known)
@@ -216,7 +232,7 @@ def _preference_key(context: AuthContext, every: Sequence[Credentials]) -> _Pref
 
 def _usual_request(context: AuthContext, way: _Bearer) -> TokenRequest:
     account = context.credentials.fingerprint if context.credentials is not None else b""
-    return TokenRequest(context.registry, way.realm, way.service, (context.scope,), account)
+    return TokenRequest(context.registry, way.realm, way.service, (context.scope,), account, context.ca)
 
 
 def _scopes(parameters: Mapping[str, str], usual: tuple[str, ...]) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ class RegistryRequests:
 
     def _send_to(self, location: Location, origin: Origin, query: Query, owner: Repository | None) -> Answer:
         anonymous = AuthContext(origin, location.repository.path, None, location.policy, query.actions)
-        if self._state.auth.challenged(origin):
+        if self._state.auth.challenged(origin, anonymous.ca):
             return self._request_with_credentials(anonymous, query, owner or location.repository, None)
         answer = self._send(anonymous, query, None)
         if not _is_from(answer, origin, _UNAUTHORIZED):
@@ -192,6 +192,9 @@ class RegistryRequests:
         auth = self._state.auth
         every = self._caller.credentials(owner)
         self._identities[owner] = self._caller.identity(owner)
+        if anonymous.ca:
+            # The platform's identity is for the cloud's own registry, which no CA of an object's author proves.
+            every = tuple(each for each in every if each.lease is None)
         if not every:
             return self._request_as(anonymous, query, refusal)
         first: Answer | UnauthorizedError | None = None

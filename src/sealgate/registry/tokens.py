@@ -63,6 +63,7 @@ class TokenRequest(NamedTuple):
         service: the service, as the registry named it; empty if it did not.
         scopes: the requested scopes.
         account: fingerprint of the credentials; empty without credentials.
+        ca: PEM bundle of CA certificates by which the registry was authenticated; empty for the settings' own.
     """
 
     registry: Origin
@@ -70,6 +71,7 @@ class TokenRequest(NamedTuple):
     service: str
     scopes: tuple[str, ...]
     account: bytes
+    ca: str
 
 
 @dataclass(frozen=True, slots=True)

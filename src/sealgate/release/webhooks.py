@@ -10,6 +10,7 @@ wait for that, would never become ready.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import yaml
@@ -30,7 +31,7 @@ _PLURALS = {
 }
 #: Key of the ConfigMap.
 _KEY = "webhooks.yaml"
-#: The parser in C, where PyYAML has it: the document is read before every use.
+#: The parser in C, where PyYAML has it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -92,11 +93,17 @@ def read_release(api: KubernetesAPI, namespace: str, config_map: str) -> Release
     data = api.get(f"/api/v1/namespaces/{namespace}/configmaps/{config_map}").get("data")
     text = (data or {}).get(_KEY)
     try:
-        return ReleaseWebhooks.model_validate(yaml.load(text or "", _LOADER))  # noqa: S506 - it is a safe one
+        return _parse(text or "")
     except (yaml.YAMLError, ValidationError) as error:
         raise UnavailableError(
             f"{_KEY} of the ConfigMap {config_map} is not a list of webhooks; run helm upgrade"
         ) from error
+
+
+@functools.lru_cache(maxsize=1)
+def _parse(text: str) -> ReleaseWebhooks:
+    """Parse the document; what asks again and again gets the same object until the document changes."""
+    return ReleaseWebhooks.model_validate(yaml.load(text, _LOADER))  # noqa: S506 - it is a safe one
 
 
 def read_configuration(api: KubernetesAPI, configuration: WebhookConfiguration) -> dict[str, Any] | None:

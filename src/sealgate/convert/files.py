@@ -189,7 +189,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of an object
     return [_plain(member) for member in value] if isinstance(value, list | tuple) else value
 
 
-class _Dumper(yaml.SafeDumper):
+#: The emitter in C, where PyYAML has it.
+_SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_SafeDumper):  # type: ignore[misc]  # either is a SafeDumper
     """Writes keys as literal blocks, and repeats equal values instead of using anchors and aliases."""
 
     def ignore_aliases(self, data: object) -> bool:

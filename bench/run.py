@@ -243,7 +243,9 @@ def _replicas(bench: Bench) -> Iterator[Row]:
     for one in measured:
         what = f"rollout over {one['replicas']} replicas, {'shared cache' if one['shared'] else 'alone'}"
         yield Row(f"{what}: requests", float(one["registry_requests"]), "requests")
+        yield Row(f"{what}: answered from memory", float(one["answered_from_memory_percent"]), "%")
         yield Row(f"{what}: p50", float(one["p50_ms"]), "ms")
+        yield Row(f"{what}: p99", float(one["p99_ms"]), "ms")
 
 
 def _registry(bench: Bench) -> Iterator[Row]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: What an entry takes in memory beside its texts, bytes.
 _ENTRY_BYTES: Final = 1_536
+#: What a label of the namespace takes, bytes: an entry may be the last that holds labels of before a change.
+_LABEL_BYTES: Final = 210
 
 
 def keep_for_background(context: VerifierContext, request: VerificationRequest, name: str, image: Image) -> None:
@@ -50,7 +52,8 @@ def keep_for_background(context: VerifierContext, request: VerificationRequest, 
     source = request.credentials.source
     tag = image.reference.effective_tag if check.depends_on_tag else None
     key = (name, image.reference.name, image.digest, tag, source)
-    size = _ENTRY_BYTES + _text_bytes(key) + len(host)
+    labels = sum(_LABEL_BYTES + len(label) + len(value) for label, value in request.namespace.labels.items())
+    size = _ENTRY_BYTES + _text_bytes(key) + len(host) + labels
     context.background.keep(BackgroundEntry(key, host, request.namespace.name, size, work.run))
 
 

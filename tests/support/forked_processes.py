@@ -6,6 +6,7 @@ than most tests of its process. Everything after the imports is as it is with `p
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -15,6 +16,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +31,8 @@ ROOT: Final = Path(__file__).parents[2]
 FORK_SERVER: Final = "tests.support.fork_server"
 #: How long the end of a process may take on a busy machine.
 PATIENCE_SECONDS: Final = 150
+#: How long a thread waits before it asks whether another thread has read the exit status.
+_PAUSE_SECONDS: Final = 0.1
 #: What the processes run, and what else is imported for that, by the program that they are. One process forks for each.
 PROGRAMS: Final = (
     (
@@ -44,7 +49,7 @@ PROGRAMS: Final = (
 
 
 class ForkedProcess:
-    """A process, with the part of `subprocess.Popen` that tests use.
+    """A process, with the part of `subprocess.Popen` that tests use. Several threads may wait for its end.
 
     Args:
         command: a module of `PROGRAMS`, or the package whose `__main__` it is, and its arguments.
@@ -85,6 +90,7 @@ class ForkedProcess:
             os.close(descriptor)
         self._written = b""
         self.returncode: int | None = None
+        self._lock = threading.Lock()
         while b"\n" not in self._written:
             self._read()
         self.pid = int(self._written.partition(b"\n")[0])
@@ -112,9 +118,10 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Return the exit status, as `Popen` has it; None as long as the process runs."""
-        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
-            self._end()
-        return self.returncode
+        with self._lock:
+            if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+                self._end()
+            return self.returncode
 
     def wait(self, timeout: float) -> int:
         """Wait for the end, and return the exit status.
@@ -122,10 +129,14 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: the process still runs after so many seconds.
         """
-        if self.returncode is None and not select.select([self._status], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired(str(self.pid), timeout)
-        status = self.poll()
-        assert status is not None
+        end = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            # Without the lock, so that another thread can kill the process, or read its status and close the pipe.
+            with contextlib.suppress(OSError):
+                select.select([self._status], [], [], min(left, _PAUSE_SECONDS))
         return status
 
     def send_signal(self, number: signal.Signals) -> None:
